@@ -1,0 +1,102 @@
+"""The composition root: settings in, a running agent out; and its shutdown in order."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+from agent import __version__, collectors, log
+from agent.collectors.telemetry import Telemetry
+from agent.config.load import Config
+from agent.engine import Engine
+from agent.engine.lanes import Collector
+from agent.errors import ConfigError
+from agent.httpd.address import Address, listen, parse_address
+from agent.httpd.connection import Limits
+from agent.httpd.credentials import Credentials
+from agent.httpd.server import Server
+from agent.pull.pages import PATHS, Pages
+from agent.pull.telemetry import PullTelemetry
+from agent.sources.host import Host
+
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+
+
+def host_of(config: Config) -> Host:
+    """The node that the settings point at."""
+    return Host.at(
+        config["path.procfs"], config["path.sysfs"], config["path.rootfs"], config["path.calls"], config["node-name"]
+    )
+
+
+class Agent:
+    """Everything wired, nothing running. Raises ConfigError and ListenError."""
+
+    def __init__(self, config: Config) -> None:
+        self.address = parse_address(config["listen"])
+        _refuse_open_doors(config, self.address)
+        tls = _tls(config)
+        credentials = _credentials(config)
+        host = host_of(config)
+        telemetry = PullTelemetry(PATHS)
+        chosen: list[Collector] = [*collectors.build(config, host), Telemetry(telemetry.instruments)]
+        self.engine = Engine(chosen, host.calls, config["collection.deadline"])
+        pages = Pages(self.engine, credentials, config["pull.max-age"])
+        self._listener: socket.socket = listen(self.address)
+        self.address = Address(self.address.host, self._listener.getsockname()[1])
+        limits = Limits(connections=max(1, config["http.max-connections"]))
+        self._server = Server(self._listener, pages, telemetry, tls, limits)
+        self.url = f"{'https' if tls else 'http'}://{_reachable(self.address)}"
+
+    def run(self) -> int:
+        """Serves until SIGINT or SIGTERM (exit code 0), or until a thread dies (1): a half-alive agent lies."""
+        failed: list[str] = []
+
+        def give_up(args: Any) -> None:
+            failed.append(f"{args.exc_type.__name__}: {args.exc_value}")
+            log.error("a thread died; the agent ends", thread=args.thread, error=failed[-1])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.excepthook = give_up
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited by every thread; sigwait takes them
+        threading.Thread(target=self._server.serve, name="accept", daemon=True).start()
+        self.engine.snapshot()  # so that the first scrape finds everything loaded
+        gc.collect()
+        gc.freeze()  # what is wired now lives as long as we do: the collector need not look at it again
+        log.info("serving", version=__version__, url=self.url, collectors=len(self.engine.collectors))
+        signal.sigwait(STOP_SIGNALS)
+        self._server.stop()
+        log.info("stopped")
+        return 1 if failed else 0
+
+
+def _tls(config: Config) -> Any:
+    cert, key, client_ca = (config[f"http.tls-{name}"] for name in ("cert", "key", "client-ca"))
+    if not (cert or key or client_ca):
+        return None
+    from agent.httpd.tls import server_context  # loads ssl
+
+    return server_context(cert, key, client_ca).get
+
+
+def _credentials(config: Config) -> Credentials | None:
+    token, basic = config["http.token-file"], config["http.basic-file"]
+    return Credentials(token, basic) if token or basic else None
+
+
+def _refuse_open_doors(config: Config, address: Address) -> None:
+    """Metrics name pods, mounts and processes: other machines see them only by somebody's decision."""
+    guarded = config["http.tls-client-ca"] or config["http.token-file"] or config["http.basic-file"]
+    if not (address.is_loopback or guarded or config["http.insecure"]):
+        raise ConfigError(
+            f"--listen {address} is open to other machines without authentication: "
+            "give --http.token-file, --http.basic-file or --http.tls-client-ca, or accept it with --http.insecure"
+        )
+
+
+def _reachable(address: Address) -> str:
+    return str(address) if address.host else f"127.0.0.1:{address.port}"

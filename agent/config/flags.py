@@ -1,0 +1,64 @@
+"""Flags from declared settings, by argparse; a mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from agent.config.load import nearest
+from agent.config.setting import Setting
+from agent.errors import ConfigError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises ConfigError instead of printing its usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def parser_of(program: str, about: str, settings: Sequence[Setting]) -> Parser:
+    """A parser with one flag per setting. What was not given is not in the namespace."""
+    parser = Parser(
+        prog=program,
+        description=about,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=40, width=120),
+    )
+    parser.add_argument("--config", metavar="FILE", default="", help="TOML file with these settings")
+    parser.add_argument(
+        "--print-config", action="store_true", default=False, help="show the effective values and where each came from"
+    )
+    for setting in settings:
+        _add(parser, setting)
+    return parser
+
+
+def given_flags(
+    parser: Parser, settings: Sequence[Setting], arguments: Sequence[str]
+) -> tuple[argparse.Namespace, dict[str, object]]:
+    """The flags that were given, by key. Raises ConfigError; an unknown flag names the nearest known one."""
+    namespace, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        flags = [option for action in parser._actions for option in action.option_strings]
+        name = unknown[0].partition("=")[0]
+        raise ConfigError(f"no such flag: {name}{nearest(name, flags)}")
+    given: dict[str, Any] = vars(namespace)
+    return namespace, {setting.key: given[setting.key] for setting in settings if setting.key in given}
+
+
+def _add(parser: Parser, setting: Setting) -> None:
+    text = setting.help.replace("%", "%%")
+    shown = ",".join(setting.default) if setting.kind == "list" else str(setting.default)
+    if shown and setting.kind != "bool":
+        text += f" (default: {shown})".replace("%", "%%")
+    if setting.kind == "bool":
+        name = setting.flag.removeprefix("--")
+        parser.add_argument(setting.flag, dest=setting.key, action="store_true", help=text)
+        parser.add_argument(f"--no-{name}", dest=setting.key, action="store_false", help=argparse.SUPPRESS)
+    elif setting.kind == "list":
+        parser.add_argument(setting.flag, dest=setting.key, action="append", metavar="ITEM", help=text + "; repeatable")
+    else:
+        parser.add_argument(setting.flag, dest=setting.key, metavar=setting.kind.upper(), help=text)

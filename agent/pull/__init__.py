@@ -1,0 +1,1 @@
+"""The pull sink: Prometheus asks, we collect and render."""

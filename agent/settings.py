@@ -1,0 +1,36 @@
+"""The settings of ``headroom agent``, ``up`` and ``doctor``, besides those of the collectors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent.config.setting import Setting
+from agent.log import LEVELS
+
+LOG: Final = (
+    Setting("log.level", "text", "info", "Only log messages with this severity or above.", tuple(LEVELS)),
+    Setting("log.format", "text", "logfmt", "How log lines are written, to stderr.", ("logfmt", "json")),
+)
+
+HOST: Final = (
+    Setting("path.procfs", "text", "/proc", "Where the node's procfs is mounted."),
+    Setting("path.sysfs", "text", "/sys", "Where the node's sysfs is mounted."),
+    Setting("path.rootfs", "text", "/", "Where the node's root filesystem is mounted."),
+    Setting("path.udev.data", "text", "/run/udev/data", "Where the node's udev data is, as seen by the agent."),
+    Setting("path.calls", "text", "", "A recorded node's answers to system calls; without it the kernel is asked."),
+    Setting("cluster", "text", "", "The cluster this node is in."),
+    Setting("node-name", "text", "", "This node's name in its cluster; in a pod, the nodename of node_uname_info."),
+)
+
+AGENT: Final = (
+    Setting("listen", "text", "127.0.0.1:9910", "Where to serve metrics: HOST:PORT, [IPv6]:PORT, or :PORT for all."),
+    Setting("collection.deadline", "seconds", 2.0, "After this long a batch is made without a stuck collector."),
+    Setting("pull.max-age", "seconds", 1.0, "How old a snapshot the parts of /metrics may share."),
+    Setting("http.max-connections", "int", 64, "Open HTTP connections; one more displaces the longest idle."),
+    Setting("http.tls-cert", "text", "", "PEM certificate (chain) to serve HTTPS with; re-read when it changes."),
+    Setting("http.tls-key", "text", "", "PEM key of --http.tls-cert; re-read when it changes."),
+    Setting("http.tls-client-ca", "text", "", "PEM CA: clients must show a certificate it signed."),
+    Setting("http.token-file", "text", "", "Bearer tokens that may ask, one a line; re-read when it changes."),
+    Setting("http.basic-file", "text", "", "user:password lines that may ask; re-read when it changes."),
+    Setting("http.insecure", "bool", False, "Serve other machines without TLS client certificates or credentials."),
+)

@@ -1,0 +1,38 @@
+"""The node as one value: ``Host(procfs, sysfs, rootfs, calls)``. Everything that reads the machine goes through it."""
+
+from __future__ import annotations
+
+from agent.sources.calls import Calls, RecordedCalls, SystemCalls
+from agent.sources.root import Root
+
+
+class Host:
+    """Where the node's trees are, and who answers for its kernel."""
+
+    __slots__ = ("_net", "calls", "node_name", "procfs", "rootfs", "sysfs")
+
+    def __init__(self, procfs: Root, sysfs: Root, rootfs: Root, calls: Calls, node_name: str = "") -> None:
+        self.procfs = procfs
+        self.sysfs = sysfs
+        self.rootfs = rootfs
+        self.calls = calls
+        self.node_name = node_name
+        self._net = "1/net" if procfs.exists("1/net") else "net"
+
+    @classmethod
+    def at(cls, procfs: str, sysfs: str, rootfs: str, recorded_calls: str = "", node_name: str = "") -> Host:
+        """The node whose trees are mounted there. ``recorded_calls`` is a file that answers in the kernel's place."""
+        root = Root(rootfs)
+        calls: Calls
+        if recorded_calls:
+            calls = RecordedCalls.read(recorded_calls, rootfs)
+        else:
+            calls = SystemCalls(procfs, rootfs, root / root.resolve("etc/localtime"))
+        return cls(Root(procfs), Root(sysfs), root, calls, node_name)
+
+    def net(self, name: str) -> str:
+        """A file of the node's network namespace, relative to procfs.
+
+        ``/proc/net`` is the *reader's*; PID 1 of the host's procfs is in the node's. A recording may lack it.
+        """
+        return f"{self._net}/{name}"
