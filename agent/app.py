@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from agent import __version__, collectors, log
@@ -38,9 +39,7 @@ class Agent:
 
     def __init__(self, config: Config) -> None:
         self.address = parse_address(config["listen"])
-        _refuse_open_doors(config, self.address)
-        tls = _tls(config)
-        credentials = _credentials(config)
+        tls, credentials = guards(config)
         host = host_of(config)
         telemetry = PullTelemetry(PATHS)
         chosen: list[Collector] = [*collectors.build(config, host), Telemetry(telemetry.instruments)]
@@ -74,28 +73,25 @@ class Agent:
         return 1 if failed else 0
 
 
-def _tls(config: Config) -> Any:
+def guards(config: Config) -> tuple[Callable[[], Any] | None, Credentials | None]:
+    """How to make a TLS context, and who may ask. Raises ConfigError for files that cannot be used.
+
+    Metrics name pods, mounts and processes: other machines see them only by somebody's decision.
+    """
     cert, key, client_ca = (config[f"http.tls-{name}"] for name in ("cert", "key", "client-ca"))
-    if not (cert or key or client_ca):
-        return None
-    from agent.httpd.tls import server_context  # loads ssl
-
-    return server_context(cert, key, client_ca).get
-
-
-def _credentials(config: Config) -> Credentials | None:
     token, basic = config["http.token-file"], config["http.basic-file"]
-    return Credentials(token, basic) if token or basic else None
-
-
-def _refuse_open_doors(config: Config, address: Address) -> None:
-    """Metrics name pods, mounts and processes: other machines see them only by somebody's decision."""
-    guarded = config["http.tls-client-ca"] or config["http.token-file"] or config["http.basic-file"]
-    if not (address.is_loopback or guarded or config["http.insecure"]):
+    address = parse_address(config["listen"])
+    if not (address.is_loopback or client_ca or token or basic or config["http.insecure"]):
         raise ConfigError(
             f"--listen {address} is open to other machines without authentication: "
             "give --http.token-file, --http.basic-file or --http.tls-client-ca, or accept it with --http.insecure"
         )
+    tls = None
+    if cert or key or client_ca:
+        from agent.httpd.tls import server_context  # loads ssl
+
+        tls = server_context(cert, key, client_ca).get
+    return tls, Credentials(token, basic) if token or basic else None
 
 
 def _reachable(address: Address) -> str:

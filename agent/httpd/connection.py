@@ -41,12 +41,16 @@ class Connection:
     def __init__(self, sock: socket.socket, limits: Limits) -> None:
         self.busy = False
         self.since = time.monotonic()
+        self._last = False
         self._sock = sock
         self._limits = limits
         self._reader = RequestReader()
 
     def end(self) -> None:
-        """Wakes the thread that is blocked on the socket; it closes it."""
+        """Ends it after the answer under way, or now: wakes the thread that is blocked on the socket."""
+        self._last = True
+        if self.busy:
+            return
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -60,18 +64,29 @@ class Connection:
             if tls is not None:
                 self._sock = tls().wrap_socket(self._sock, server_side=True)
             first_by = time.monotonic() + self._limits.head_s
-            while (request := self._next(first_by)) and self._answer(request, handler, observer):
+            while not self._last and (request := self._next(first_by)):
+                if not self._answer(request, handler, observer):
+                    return
                 first_by = time.monotonic() + self._limits.idle_s
         except Refused as refused:
             observer.refused(f"status_{refused.status}")
-            self.refuse(refusal(refused.status, str(refused)))
+            self._refuse(refusal(refused.status, str(refused)))
         except OSError as error:  # a reset, a failed handshake, an answer nobody took
             observer.refused("transport")
             log.debug("connection ended", error=error)
         finally:
             self._sock.close()
 
-    def refuse(self, response: Response) -> None:
+    def turn_away(self, response: Response) -> None:
+        """A few bytes without waiting for anything: this runs in the thread that accepts."""
+        try:
+            self._sock.setblocking(False)
+            self._sock.send(response.to_bytes(head_only=False, keep_alive=False))
+        except OSError:
+            pass
+        self._sock.close()
+
+    def _refuse(self, response: Response) -> None:
         """A last answer; then what the peer is still sending is read for a moment, or it would see a reset instead."""
         try:
             self._sock.settimeout(LINGER_S)
@@ -82,7 +97,6 @@ class Connection:
                 pass
         except OSError:
             pass
-        self._sock.close()
 
     def _next(self, first_byte_by: float) -> Request | None:
         """The next request, or None when the peer is done or stayed silent."""

@@ -65,8 +65,7 @@ class Server:
         self._listener.close()
         with self._changed:
             for connection in self._connections:
-                if not connection.busy:
-                    connection.end()
+                connection.end()
             self._changed.wait_for(lambda: not self._connections, grace_s)
 
     def _admit(self, newcomer: Connection) -> None:
@@ -83,7 +82,7 @@ class Server:
             displaced.end()
         elif full:
             self._observer.refused("connections")
-            newcomer.refuse(refusal(503, "every connection is being answered; try again"))
+            newcomer.turn_away(refusal(503, "every connection is being answered; try again"))
             return
         threading.Thread(target=self._converse, args=(newcomer,), name="http", daemon=True).start()
 

@@ -1,0 +1,91 @@
+"""``headroom doctor``: what this process may read here, one line each, with what is lost without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple, TextIO
+
+from agent import app, collectors
+from agent.config.load import Config
+from agent.engine.lanes import Collector, Lanes, Outcome
+from agent.errors import Absent, AgentError, SourceError
+from agent.httpd.address import listen, parse_address
+from agent.pull.pages import MAIN_JOB
+from agent.sources.host import Host
+
+State = Literal["ok", "none", "lost", "fail"]
+_MEANING: Final[dict[State, str]] = {
+    "ok": "works",
+    "none": "this node has no such thing",
+    "lost": "missing from the metrics",
+    "fail": "the main job cannot run without it",
+}
+
+
+class Finding(NamedTuple):
+    """One line: its state, what was examined, and what came of it."""
+
+    state: State
+    subject: str
+    detail: str
+
+
+def examine(config: Config, out: TextIO) -> int:
+    """Prints every finding. 1 if the main job, reading the node's CPU and memory, cannot run here."""
+    host = app.host_of(config)
+    chosen = collectors.build(config, host)
+    findings = [*_place(host), *_doors(config), *_collectors(chosen, config["collection.deadline"])]
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        print(f"{finding.state:<4}  {finding.subject:<{width}}  {finding.detail}".rstrip(), file=out)
+    print("\n" + "; ".join(f"{state}: {meaning}" for state, meaning in _MEANING.items()), file=out)
+    return 1 if any(finding.state == "fail" for finding in findings) else 0
+
+
+def _place(host: Host) -> Iterator[Finding]:
+    """What the kernel answers for the place of the reader instead of for the node."""
+    if host.calls.sees_host_network:
+        yield Finding("ok", "network namespace", "the node's own")
+    else:
+        yield Finding("lost", "network namespace", "a pod's: node_nf_conntrack_entries and its limit are omitted")
+    if host.calls.sees_host_name:
+        yield Finding("ok", "host name", "the node's own")
+    elif host.node_name:
+        yield Finding("ok", "host name", f"a pod's: nodename is the configured {host.node_name}")
+    else:
+        yield Finding("lost", "host name", "a pod's: node_uname_info is omitted; give --node-name")
+
+
+def _doors(config: Config) -> Iterator[Finding]:
+    """Whether the agent could serve: its address, certificates and credentials."""
+    address = parse_address(config["listen"])
+    try:
+        listen(address).close()
+        app.guards(config)
+        yield Finding("ok", "listener", f"can listen on {address}")
+    except AgentError as error:
+        yield Finding("lost", "listener", f"{error} (fine if that is the agent itself)")
+
+
+def _collectors(chosen: Sequence[Collector], deadline_s: float) -> Iterator[Finding]:
+    """What each enabled collector makes of this node."""
+    outcomes = Lanes(deadline_s).run(chosen)
+    for collector in chosen:
+        yield from _outcome(collector, outcomes[collector])
+
+
+def _outcome(collector: Collector, outcome: Outcome) -> Iterator[Finding]:
+    subject = f"collector {collector.name}"
+    if isinstance(outcome.error, Absent):
+        yield Finding("none", subject, outcome.error.path)
+    elif outcome.error is not None:
+        yield Finding("fail" if collector.name in MAIN_JOB else "lost", subject, _explained(outcome.error))
+    elif outcome.blocks or not outcome.partial:
+        samples = sum(len(block.values) for block in outcome.blocks)
+        yield Finding("ok" if samples else "none", subject, f"{samples} samples" if samples else "")
+    for error in outcome.partial:
+        yield Finding("none" if isinstance(error, Absent) else "lost", subject, f"in part: {_explained(error)}")
+
+
+def _explained(error: SourceError) -> str:
+    return f"{error.reason}: {error}"

@@ -1,0 +1,48 @@
+"""``python -m benchmarks``: every benchmark, as a table and as ``benchmarks/results.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+from benchmarks import node
+from benchmarks.node import Row
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main() -> int:
+    rows = node.rows()
+    print(f"\n{machine()}\n")
+    print(table(rows))
+    RESULTS.write_text(json.dumps({"machine": machine(), "rows": [row._asdict() for row in rows]}, indent=1) + "\n")
+    missed = [row.what for row in rows if not row.met]
+    for what in missed:
+        print(f"goal missed: {what}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def machine() -> str:
+    """The machine in one line, for whoever reads the figures elsewhere."""
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), platform.machine())
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) >> 20
+    kernel = platform.release().partition("-")[0]
+    return f"{os.cpu_count()} x {model}, {memory} GiB, Linux {kernel}, Python {platform.python_version()}"
+
+
+def table(rows: list[Row]) -> str:
+    """GitHub's table format, so that the README can quote it as it is."""
+    lines = ["| | Headroom | node_exporter | ratio | goal |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        peer = f"{row.peer:.2f} {row.unit}" if row.peer is not None else ""
+        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+        lines.append(f"| {row.what} | {row.ours:.2f} {row.unit} | {peer} | {ratio} | {row.goal} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Node metrics beside node_exporter: CPU per scrape, memory after 300 scrapes, start to first answer."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from benchmarks.measured import Measured, Scraper, free_port
+
+ROUNDS, SCRAPES, STARTS = 5, 60, 10
+SAME_FAMILIES = "/metrics?exclude[]=agent&exclude[]=named_processes&exclude[]=telemetry"
+
+
+class Row(NamedTuple):
+    """One line of the table. ``goal`` is the ratio or value not to exceed, None where there is none."""
+
+    what: str
+    unit: str
+    ours: float
+    peer: float | None
+    goal: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        return self.ours / self.peer if self.peer else None
+
+
+def rows() -> list[Row]:
+    exporter = subprocess.run(
+        [sys.executable, "-m", "tests.tools.peers", "node_exporter"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    for _ in range(2):  # the first time pays for reading both programs from the disk
+        starts = _starts(exporter)
+    with _agent() as ours, _exporter(exporter) as peer:
+        ours.first_answer_s()
+        peer.first_answer_s()
+        found = [*_cpu(ours, peer), *_memory(ours, peer)]
+    return [*found, starts]
+
+
+def _agent() -> Measured:
+    port = free_port()
+    command = [sys.executable, "-m", "agent.cli", "agent", "--listen", f"127.0.0.1:{port}", "--log.level", "warn"]
+    return Measured("headroom", command, port)
+
+
+def _exporter(binary: str) -> Measured:
+    port = free_port()
+    return Measured(
+        "node_exporter",
+        [binary, "--no-collector.systemd", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
+        port,
+    )
+
+
+def _cpu(ours: Measured, peer: Measured) -> list[Row]:
+    gzip = "Accept-Encoding: gzip"
+    with Scraper(ours.port) as a, Scraper(peer.port) as b:
+        families = _interleaved(ours, lambda: a.get(SAME_FAMILIES), peer, lambda: b.get("/metrics"))
+        squeezed = _interleaved(ours, lambda: a.get(SAME_FAMILIES, gzip), peer, lambda: b.get("/metrics", gzip))
+        everything = _interleaved(ours, lambda: a.get("/metrics", gzip), peer, lambda: b.get("/metrics", gzip))
+    return [
+        Row("CPU per scrape, same families", "ms", *families, 0.25),
+        Row("CPU per scrape, same families, gzip", "ms", *squeezed, None),
+        Row("CPU per scrape, everything by default, gzip", "ms", *everything, None),
+    ]
+
+
+def _interleaved(
+    ours: Measured, scrape_ours: Callable[[], bytes], peer: Measured, scrape_peer: Callable[[], bytes]
+) -> tuple[float, float]:
+    """Median milliseconds of CPU per scrape of each, taken in turns so that both meet the same weather."""
+    costs: dict[Measured, list[float]] = {ours: [], peer: []}
+    for _ in range(ROUNDS):
+        for process, scrape in ((ours, scrape_ours), (peer, scrape_peer)):
+            before = process.cpu_s()
+            for _ in range(SCRAPES):
+                scrape()
+            costs[process].append((process.cpu_s() - before) / SCRAPES * 1000)
+    return statistics.median(costs[ours]), statistics.median(costs[peer])
+
+
+def _memory(ours: Measured, peer: Measured) -> list[Row]:
+    """After the scrapes above, which are more than 300 for each."""
+    mib = 1 << 20
+    found = [Row("memory after 300 scrapes: RSS", "MiB", ours.rss_bytes() / mib, peer.rss_bytes() / mib, 0.85)]
+    a, b = ours.working_set_bytes(), peer.working_set_bytes()
+    if a is not None and b is not None:
+        found.append(Row("memory after 300 scrapes: cgroup working set", "MiB", a / mib, b / mib, 0.85))
+    return found
+
+
+def _starts(exporter: str) -> Row:
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(STARTS):
+        for name, process in (("ours", _agent()), ("peer", _exporter(exporter))):
+            with process as started:
+                times[name].append(started.first_answer_s() * 1000)
+    return Row(
+        "start to first 200 on /metrics", "ms", statistics.median(times["ours"]), statistics.median(times["peer"]), None
+    )
