@@ -8,7 +8,7 @@ not an ``AgentError`` is a defect of ours; only the engine and the HTTP server c
 from __future__ import annotations
 
 import errno
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class AgentError(Exception):
@@ -28,6 +28,11 @@ class SourceError(AgentError):
         super().__init__(f"{path}: {detail}" if detail else path)
         self.path = path
         self.detail = detail
+
+    def kept(self) -> Self:
+        """Itself without its frames: an error that is put aside would keep them alive, in a cycle, until the next gc."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 class Gone(SourceError):

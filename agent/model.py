@@ -110,7 +110,7 @@ class Guard:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, SourceError):
             return False
-        self._report(error)
+        self._report(error.kept())
         return True
 
 
@@ -135,7 +135,7 @@ class Writer:
 
     def info(self, family: Family, *keys: Key) -> None:
         """A gauge of constant 1 whose labels are the information."""
-        self.blocks.append(Block(family, keys, (1,) * len(keys)))
+        self.many(family, keys, (1,) * len(keys))
 
     def histograms(
         self, family: Family, bounds: Sequence[float], series: Iterable[tuple[Key, Sequence[int], float]]

@@ -36,12 +36,12 @@ def machine() -> str:
 
 def table(rows: list[Row]) -> str:
     """GitHub's table format, so that the README can quote it as it is."""
-    lines = ["| | Headroom | node_exporter | ratio | goal |", "|---|---:|---:|---:|---:|"]
-    for row in rows:
-        peer = f"{row.peer:.2f} {row.unit}" if row.peer is not None else ""
-        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-        lines.append(f"| {row.what} | {row.ours:.2f} {row.unit} | {peer} | {ratio} | {row.goal} |")
-    return "\n".join(lines)
+    head = ["| | Headroom | node_exporter | ratio | goal |", "|---|---:|---:|---:|---:|"]
+    return "\n".join((*head, *map(_line, rows)))
+
+
+def _line(row: Row) -> str:
+    return f"| {row.what} | {row.ours:.2f} {row.unit} | {row.peer:.2f} {row.unit} | {row.ratio:.2f} | {row.goal} |"
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ _NETSTAT_FIELDS: Final = (
     r"|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)"
     r"|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$"
 )
+_UNITS_EXCLUDED: Final = r".+\.(automount|device|mount|scope|slice)"
 
 
 def _devices(collector: str, what: str, excluded: str = "") -> tuple[Setting, Setting]:
@@ -143,6 +144,24 @@ CATALOG: Final[tuple[Entry, ...]] = (
     Entry("sockstat", "sockstat:Sockstat"),
     Entry("softnet", "softnet:Softnet"),
     Entry("stat", "stat:Stat", (_flag("stat.softirq", "Expose softirq calls per vector."),)),
+    Entry(
+        "systemd",
+        "systemd:Systemd",
+        (
+            _regexp("systemd.unit-include", ".+", "Regexp of the units to include; it must match the whole name."),
+            _regexp("systemd.unit-exclude", _UNITS_EXCLUDED, "Regexp of the units to exclude, of those included."),
+            _flag("systemd.enable-task-metrics", "Expose the number of tasks of services, and its limit."),
+            _flag("systemd.enable-restarts-metrics", "Expose how often systemd restarted services."),
+            _flag("systemd.enable-start-time-metrics", "Expose when units were started."),
+            Setting(
+                "collector.systemd.address",
+                "text",
+                "/run/dbus/system_bus_socket",
+                "Socket of the node's system bus, where it is mounted for the agent.",
+            ),
+        ),
+        enabled=False,
+    ),
     Entry("tapestats", "hardware:Tapestats", place=True),
     Entry(
         "textfile",

@@ -51,10 +51,11 @@ class Outcome(NamedTuple):
 class _Flight:
     """One run: what is to do, what is being done since when, what came out."""
 
-    __slots__ = ("changed", "closed", "outcomes", "pending", "running")
+    __slots__ = ("changed", "closed", "lock", "outcomes", "pending", "running")
 
     def __init__(self, pending: Iterable[Collector]) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.pending = deque(pending)
         self.running: dict[Collector, float] = {}
         self.outcomes: dict[Collector, Outcome] = {}
@@ -119,13 +120,13 @@ class Lanes:
 
     def _work(self, flight: _Flight) -> None:
         while True:
-            with flight.changed:
+            with flight.lock:
                 if flight.closed or not flight.pending:
                     return
                 collector = flight.pending.popleft()
                 flight.running[collector] = time.monotonic()
             outcome = _attempt(collector)
-            with flight.changed:
+            with flight.lock:
                 if flight.closed:
                     with self._lock:
                         self._stuck.discard(collector)
@@ -141,11 +142,19 @@ def _attempt(collector: Collector) -> Outcome:
     try:
         collector.collect(out)
     except SourceError as caught:
-        error = caught
+        error = caught.kept()
     except Exception as caught:  # a defect of ours must cost one block, not the node's metrics
-        error = Defect(collector.name, f"{type(caught).__name__}: {caught}")
-        error.__cause__ = caught
+        error = Defect(collector.name, f"{type(caught).__name__}: {caught} in {_place(caught)}")
     return Outcome(() if error else out.blocks, time.perf_counter() - started, error, out.errors)
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an exception was raised."""
+    trace, place = error.__traceback__, ""
+    while trace:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _given_up(collector: Collector, after_s: float, why: str) -> Outcome:

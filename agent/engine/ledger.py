@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from typing import Final
 
 from agent import log
@@ -56,7 +55,6 @@ def _say(collector: str, error: SourceError) -> None:
     elif isinstance(error, (Gone, Unsupported)):
         log.info("omitted from now on; said once, counted always", **fields)
     elif isinstance(error, Defect):
-        where = traceback.extract_tb(error.__cause__.__traceback__)[-1] if error.__cause__ else None
-        log.error("a defect in this collector; its metrics are missing, please report it", **fields, where=where)
+        log.error("a defect in this collector; its metrics are missing, please report it", **fields)
     else:
         log.warn("omitted while this lasts; said once, counted always", **fields)

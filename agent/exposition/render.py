@@ -12,7 +12,7 @@ Threads: one Renderer may be used by several threads at once; a race costs the l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite, isnan
+from math import isfinite
 from typing import Final, NamedTuple
 
 from agent.exposition.negotiate import Format
@@ -64,18 +64,23 @@ class Renderer:
             return piece.text
         else:
             template = piece.template
-        text = template % tuple(values)
-        if not isfinite(sum(values)):
-            text = template % tuple(map(number, values))
+        try:
+            plain = isfinite(sum(values))
+        except OverflowError:  # an int beyond what a double can hold
+            plain = False
+        text = template % (tuple(values) if plain else tuple(map(number, values)))
         self._pieces[family] = _Piece(keys, template, values, text)
         return text
 
 
 def number(value: Value) -> str:
     """One value as every Prometheus parser reads it, shortest form that gives the same double."""
-    if isinstance(value, float) and not isfinite(value):
-        return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
-    return repr(value)
+    try:
+        if isfinite(value):
+            return repr(value)
+    except OverflowError:  # an int beyond what a double can hold is infinite to every reader
+        pass
+    return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
 
 
 def _template(family: Family, keys: tuple[Key, ...]) -> str:

@@ -44,8 +44,9 @@ def listen(address: Address, backlog: int = 128) -> socket.socket:
     try:
         if not address.host:
             return _listen_everywhere(address.port, backlog)
+        # as bytes: for a str, Python loads its tables of international domain names, more than 1 MiB
         family, kind, proto, _, where = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            address.host.encode(), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, proto)
         return _bound(sock, where, backlog)

@@ -1,4 +1,4 @@
-"""What the kernel answers to calls rather than in files: statvfs, uname, adjtimex, clocks, limits.
+"""What the kernel answers to calls rather than in files: statvfs, uname, adjtimex, clocks, limits, addresses.
 
 Two implementations: ``SystemCalls`` asks the kernel; ``RecordedCalls`` replays the answers of a recorded node
 from a JSON file, so that a recording gives the same exposition on every machine.
@@ -11,8 +11,10 @@ our answer is the node's; where it is not, the series is omitted with its reason
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import time
+from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
 from agent.errors import Malformed, Unsupported, from_oserror
@@ -63,6 +65,14 @@ class Timex(NamedTuple):
     tai: int
 
 
+class NetworkAddress(NamedTuple):
+    """getifaddrs(3): one address of a device of our network namespace, with its mask spelled like an address."""
+
+    device: str
+    address: str
+    netmask: str
+
+
 class Calls(Protocol):
     """The kernel's answers that a Host needs. ``path`` is a path on this machine."""
 
@@ -77,6 +87,7 @@ class Calls(Protocol):
     def time_s(self) -> float: ...
     def monotonic_s(self) -> float: ...
     def timezone(self) -> tuple[str, int]: ...
+    def network_addresses(self) -> list[NetworkAddress]: ...
 
 
 _UTSNAME: Final = "65s65s65s65s65s65s"
@@ -127,12 +138,30 @@ class SystemCalls:
         now = time.localtime()
         return now.tm_zone, now.tm_gmtoff
 
+    def network_addresses(self) -> list[NetworkAddress]:
+        import psutil  # only for who wants addresses
+
+        return [
+            NetworkAddress(device.partition(":")[0], said.address, said.netmask)  # eth0:1 is a label, not a device
+            for device, addresses in psutil.net_if_addrs().items()
+            for said in addresses
+            if said.family in (socket.AF_INET, socket.AF_INET6) and said.netmask
+        ]
+
+
+@cache
+def _libc() -> Any:
+    """The C library, once: each CDLL makes classes of its own."""
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
 
 def _libc_call(name: str, size: int) -> tuple[int, bytes]:
     """A libc function that fills one structure. Returns its result and the filled bytes."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     buffer = ctypes.create_string_buffer(size)
     result = getattr(libc, name)(buffer)
     if result < 0:
@@ -211,6 +240,9 @@ class RecordedCalls:
     def timezone(self) -> tuple[str, int]:
         name, offset = self._answer("timezone")
         return name, offset
+
+    def network_addresses(self) -> list[NetworkAddress]:
+        return [NetworkAddress(*said) for said in self._answer("network_addresses")]
 
     def _answer(self, name: str) -> Any:
         if name not in self._said:

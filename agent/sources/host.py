@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from agent.sources.calls import Calls, RecordedCalls, SystemCalls
 from agent.sources.root import Root
+
+UDEV_DATA: Final = "/run/udev/data"
 
 
 class Host:
     """Where the node's trees are, and who answers for its kernel."""
 
-    __slots__ = ("_net", "calls", "node_name", "procfs", "rootfs", "sysfs")
+    __slots__ = ("_net", "calls", "node_name", "procfs", "rootfs", "sysfs", "udev_data")
 
-    def __init__(self, procfs: Root, sysfs: Root, rootfs: Root, calls: Calls, node_name: str = "") -> None:
+    def __init__(
+        self,
+        procfs: Root,
+        sysfs: Root,
+        rootfs: Root,
+        calls: Calls,
+        node_name: str = "",
+        udev_data: Root | None = None,
+    ) -> None:
         self.procfs = procfs
         self.sysfs = sysfs
         self.rootfs = rootfs
         self.calls = calls
         self.node_name = node_name
+        self.udev_data = udev_data or Root(UDEV_DATA)
         self._net = "1/net" if procfs.exists("1/net") else "net"
 
     @classmethod
-    def at(cls, procfs: str, sysfs: str, rootfs: str, recorded_calls: str = "", node_name: str = "") -> Host:
+    def at(
+        cls,
+        procfs: str,
+        sysfs: str,
+        rootfs: str,
+        recorded_calls: str = "",
+        node_name: str = "",
+        udev_data: str = UDEV_DATA,
+    ) -> Host:
         """The node whose trees are mounted there. ``recorded_calls`` is a file that answers in the kernel's place."""
         root = Root(rootfs)
         calls: Calls
@@ -28,7 +49,7 @@ class Host:
             calls = RecordedCalls.read(recorded_calls, rootfs)
         else:
             calls = SystemCalls(procfs, rootfs, root / root.resolve("etc/localtime"))
-        return cls(Root(procfs), Root(sysfs), root, calls, node_name)
+        return cls(Root(procfs), Root(sysfs), root, calls, node_name, Root(udev_data))
 
     def net(self, name: str) -> str:
         """A file of the node's network namespace, relative to procfs.

@@ -87,7 +87,8 @@ class Root:
     def read_once(self, relative: str) -> bytes:
         """A file that is read rarely, or that may be replaced by another of the same name: not kept."""
         try:
-            return _read_all(_Kept(self / relative).fd)
+            kept = _Kept(self / relative)  # the name keeps the descriptor open while it is read
+            return _read_all(kept.fd)
         except OSError as error:
             raise from_oserror(error, self / relative) from None
 

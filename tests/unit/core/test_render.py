@@ -73,13 +73,15 @@ def test_percent_signs_in_labels_are_not_formatting() -> None:
 
 def test_numbers_are_written_as_every_parser_reads_them() -> None:
     """Infinities and NaN have Prometheus' spelling; whole and fractional numbers are exact."""
-    assert [number(v) for v in (math.inf, -math.inf, math.nan, 0.1, 7, 2**53 + 1)] == [
+    assert [number(v) for v in (math.inf, -math.inf, math.nan, 0.1, 7, 2**53 + 1, 10**400, -(10**400))] == [
         "+Inf",
         "-Inf",
         "NaN",
         "0.1",
         "7",
         "9007199254740993",
+        "+Inf",
+        "-Inf",
     ]
 
 
@@ -132,3 +134,9 @@ def test_a_batch_serves_its_parts() -> None:
         "cadvisor": ["container_a", "machine_a"],
         "headroom": ["headroom_a"],
     }
+
+
+def test_a_number_beyond_a_double_costs_nobody_else() -> None:
+    """An absurd integer from a broken file is infinite; the scrape goes on."""
+    text = Renderer().render([Block(COUNTER, (("a",), ("b",)), [10**400, 1])], "text")
+    assert text.endswith(b'{kind="a"} +Inf\nnode_things_total{kind="b"} 1\n')
