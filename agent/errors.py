@@ -30,7 +30,7 @@ class SourceError(AgentError):
         self.detail = detail
 
     def kept(self) -> Self:
-        """Itself without its frames: an error that is put aside would keep them alive, in a cycle, until the next gc."""
+        """Itself without its frames: one that is put aside would keep them alive, in a cycle, until the next gc."""
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
 

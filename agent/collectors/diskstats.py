@@ -80,7 +80,7 @@ ATA: Final[tuple[tuple[Family, str], ...]] = (
 
 
 class _Disk(NamedTuple):
-    """What identifies a disk and seldom changes: its place, what is counted of it, udev's record, whether it rotates."""
+    """What identifies a disk and seldom changes: its place, what is counted, udev's record, whether it rotates."""
 
     major: int
     minor: int

@@ -6,6 +6,7 @@ Its network traffic is left out: the kernel counts that per network namespace, n
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -70,7 +71,7 @@ class Footprint:
         with self._process.oneshot():
             cpu = self._process.cpu_times()
             memory = self._process.memory_info()
-            open_fds = self._process.num_fds()
+            open_fds = os.stat(f"{OWN_PROCFS}/self/fd").st_size or self._process.num_fds()  # a size since Linux 6.2
         out.one(CPU, round(cpu.user + cpu.system, 6))
         out.one(OPEN_FDS, open_fds)
         out.one(MAX_FDS, _soft_limit(self._process, psutil.RLIMIT_NOFILE))

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from agent.errors import Malformed, SourceError
+from agent.errors import Malformed, SourceError, Unsupported
 from agent.model import Declared, Family, Key, Part, Value, Writer
 from agent.sources import systemd
+from agent.sources.calls import RecordedCalls
 from agent.sources.host import Host
 from agent.sources.systemd import Property, Unit
 
@@ -96,6 +97,7 @@ class Systemd:
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
         self._systemd = systemd.Systemd(options["address"])
+        self._recorded = isinstance(host.calls, RecordedCalls)
         self._include = re.compile(options["unit-include"])
         self._exclude = re.compile(options["unit-exclude"])
         self._starts = options["enable-start-time-metrics"]
@@ -106,6 +108,8 @@ class Systemd:
         self._layout: tuple[tuple[tuple[str, str], ...], tuple[Key, ...]] = ((), ())
 
     def collect(self, out: Writer) -> None:
+        if self._recorded:
+            raise Unsupported("systemd", "a recorded node has no bus, and this machine's is not its")
         units = self._systemd.units()
         self._manager(out)
         self._summary(out, units)

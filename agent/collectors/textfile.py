@@ -99,7 +99,7 @@ def _parsed(directory: str, name: str, path: str, state: _State) -> _File:
     try:
         return _File(path, state, parse_textfile(Root(directory).read_once(name), path), None)
     except SourceError as error:
-        return _File(path, state, [], error)
+        return _File(path, state, [], error.kept())
 
 
 class _Merged:

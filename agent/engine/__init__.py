@@ -84,7 +84,9 @@ class Engine:
         seen: set[str] = set()
         for collector in collectors:
             outcome = outcomes[collector]
-            for error in (*outcome.partial, *((outcome.error,) if outcome.error else ())):
+            if outcome.error is not None:
+                self._ledger.note(collector.name, outcome.error)
+            for error in outcome.partial:
                 self._ledger.note(collector.name, error)
             for block in outcome.blocks:
                 name = block.family.name

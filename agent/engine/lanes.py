@@ -124,8 +124,8 @@ class Lanes:
                 if flight.closed or not flight.pending:
                     return
                 collector = flight.pending.popleft()
-                flight.running[collector] = time.monotonic()
-            outcome = _attempt(collector)
+                flight.running[collector] = started_s = time.monotonic()
+            outcome = _attempt(collector, started_s)
             with flight.lock:
                 if flight.closed:
                     with self._lock:
@@ -137,15 +137,15 @@ class Lanes:
                     flight.changed.notify()
 
 
-def _attempt(collector: Collector) -> Outcome:
-    out, error, started = Writer(), None, time.perf_counter()
+def _attempt(collector: Collector, started_s: float) -> Outcome:
+    out, error = Writer(), None
     try:
         collector.collect(out)
     except SourceError as caught:
         error = caught.kept()
     except Exception as caught:  # a defect of ours must cost one block, not the node's metrics
         error = Defect(collector.name, f"{type(caught).__name__}: {caught} in {_place(caught)}")
-    return Outcome(() if error else out.blocks, time.perf_counter() - started, error, out.errors)
+    return Outcome(() if error else out.blocks, time.monotonic() - started_s, error, out.errors)
 
 
 def _place(error: BaseException) -> str:

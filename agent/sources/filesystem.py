@@ -57,7 +57,7 @@ class Spaces:
         try:
             return self._calls.statvfs(path)
         except SourceError as error:
-            return error
+            return error.kept()
 
     def ask(self, paths: Sequence[str]) -> dict[str, Answer]:
         """Each path's answer; Overdue for those that did not give one in time, now or earlier."""

@@ -8,7 +8,7 @@ Cost: 2 us per attribute on kept descriptors, 40 us per device.
 Not every device has every attribute. One that is missing, or refuses to be read, will do so for as long as the
 device exists, and its ifindex is never given to another: it is asked once per ifindex. ``OF_A_RUNNING_DEVICE`` are the
 exceptions, which the kernel refuses while the device is down (then we do not ask), and which a driver may refuse
-today and answer tomorrow.
+today and answer tomorrow. ``OF_ITS_IDENTITY`` are what a device is made with and keeps: read once per ifindex too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ IFF_UP: Final = 1
 DIRECTORY: Final = "class/net"
 NOT_DEVICES: Final = frozenset(("bonding_masters",))  # the one regular file among the links
 OF_A_RUNNING_DEVICE: Final = frozenset(("carrier", "dormant", "duplex", "speed"))
+OF_ITS_IDENTITY: Final = frozenset(("dev_id", "name_assign_type"))
 
 
 class Interface(NamedTuple):
@@ -75,23 +76,24 @@ def parse_interface(name: str, attributes: Sequence[bytes | None]) -> Interface:
 class Device:
     """One name below class/net, read again and again, and which of its attributes are worth asking for."""
 
-    __slots__ = ("_directory", "_ifindex", "_of_running", "_others", "_sysfs", "name")
+    __slots__ = ("_directory", "_identity", "_ifindex", "_of_running", "_others", "_sysfs", "name")
 
     def __init__(self, sysfs: Root, name: str) -> None:
         self.name = name
         self._sysfs = sysfs
         self._directory = f"{DIRECTORY}/{name}"
         self._ifindex = b""
+        self._identity: list[bytes | None] = [None] * len(ATTRIBUTES)
         self._of_running: dict[int, str] = {}
         self._others: dict[int, str] = {}
 
     def read(self) -> Interface | None:
         """The device as it is now, or None when there is none of this name any more."""
-        attributes: list[bytes | None] = [None] * len(ATTRIBUTES)
         try:
-            attributes[_IFINDEX] = ifindex = self._sysfs.attribute(f"{self._directory}/ifindex")
+            ifindex = self._sysfs.attribute(f"{self._directory}/ifindex")
             if ifindex != self._ifindex:
                 self._meet(ifindex)
+            attributes = self._identity.copy()
             self._read_into(attributes, self._others)
             flags = attributes[_FLAGS]
             if flags is None or _is_up(flags):
@@ -103,8 +105,12 @@ class Device:
     def _meet(self, ifindex: bytes) -> None:
         """Another device than the last of this name: it may have what that one had not."""
         paths = {slot: f"{self._directory}/{file}" for slot, file in enumerate(ATTRIBUTES) if slot != _IFINDEX}
+        identity = {slot: path for slot, path in paths.items() if ATTRIBUTES[slot] in OF_ITS_IDENTITY}
         self._of_running = {slot: path for slot, path in paths.items() if ATTRIBUTES[slot] in OF_A_RUNNING_DEVICE}
-        self._others = {slot: path for slot, path in paths.items() if slot not in self._of_running}
+        self._others = {slot: path for slot, path in paths.items() if slot not in self._of_running | identity}
+        self._identity = [None] * len(ATTRIBUTES)
+        self._identity[_IFINDEX] = ifindex
+        self._read_into(self._identity, identity)
         self._ifindex = ifindex
 
     def _read_into(self, attributes: list[bytes | None], paths: dict[int, str]) -> None:

@@ -77,7 +77,7 @@ def get(path: str, interface: str, name: str, type: str) -> Call:
 
 
 class Bus:
-    """One connection. It is of no more use once it raised. Threads: one at a time.
+    """One connection, closed when it is let go of or raised an error. Threads: one at a time.
 
     ``timeout_s`` bounds the wait for the connection, and for the replies to each ``WINDOW`` of calls.
     """
@@ -91,6 +91,7 @@ class Bus:
         hello = method("/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", "s")
         answer = self.ask("org.freedesktop.DBus", (hello,))[0]
         if isinstance(answer, SourceError):
+            self._socket.close()
             raise answer
 
     def __del__(self) -> None:
@@ -104,10 +105,15 @@ class Bus:
             for start in range(0, len(calls), WINDOW):
                 answers += self._ask_at_once(name, calls[start : start + WINDOW])
         except TimeoutError:
-            raise Overdue(self._address, f"no answer within {self._timeout_s:g} s") from None
+            failure: SourceError = Overdue(self._address, f"no answer within {self._timeout_s:g} s")
         except OSError as error:
-            raise from_oserror(error, self._address) from None
-        return answers
+            failure = from_oserror(error, self._address)
+        except SourceError as error:
+            failure = error
+        else:
+            return answers
+        self._socket.close()
+        raise failure
 
     def _ask_at_once(self, name: str, calls: Sequence[Call]) -> list[Any]:
         numbered = dict(enumerate(calls, self._serial + 1))

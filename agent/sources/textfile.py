@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import inf, isfinite
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TextIO, cast
 
 from agent.errors import Malformed
 from agent.model import Type, Value
@@ -19,8 +19,15 @@ from agent.model import Type, Value
 _TYPES: Final = ("counter", "gauge", "untyped", "histogram", "summary")
 _SUFFIXES: Final = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 _BOUND: Final = {"histogram": "le", "summary": "quantile"}
+_BLANKS: Final = " \t"
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL: Final = r"""[ \t]*("?)[a-zA-Z_][a-zA-Z0-9_]*\{}[ \t]*=[ \t]*"(?:[^"\\]|\\["\\n])*"[ \t]*"""
+_SAMPLE: Final = re.compile(
+    rf"[ \t]*{_METRIC_NAME.pattern}[ \t]*"
+    rf"(?:\{{(?:{_LABEL.format(1)}(?:,{_LABEL.format(2)})*,?)?[ \t]*\}})?[ \t]*"
+    r"(?:(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|[+-]?(?i:inf(?:inity)?)|(?i:nan))"
+    r"(?:[ \t]+-?[0-9]+)?"
+)
 _HELP_ESCAPES: Final = {"\\\\": "\\", "\\n": "\n"}
 _EXACT_MAX: Final = 1 << 53
 
@@ -125,16 +132,16 @@ def parse_textfile(buf: bytes, path: str) -> list[TextFamily]:
         lines = buf.decode().split("\n")
     except UnicodeDecodeError as error:
         raise Malformed(path, f"not UTF-8 at byte {error.start}") from None
-    if lines.pop().strip():
+    if lines.pop().strip(_BLANKS):
         raise Malformed(path, "the last line does not end")
     families: dict[str, _Building] = {}
-    samples = _samples([line for line in lines if _holds_sample(line)])
+    samples = _samples([line for line in lines if line.strip(_BLANKS) and not _is_comment(line)])
     for number, line in enumerate(lines, 1):
         try:
-            if line.lstrip().startswith("#"):
-                _read_comment(line.lstrip(), families)
-            elif line.strip():
-                _look_complete(line)
+            if _is_comment(line):
+                _read_comment(line.lstrip(_BLANKS), families)
+            elif line.strip(_BLANKS):
+                _look_valid(line)
                 sample = next(samples)
                 _family(families, sample.name).add(sample)
         except (ValueError, IndexError, OverflowError, StopIteration) as error:
@@ -142,14 +149,17 @@ def parse_textfile(buf: bytes, path: str) -> list[TextFamily]:
     return [family.done() for family in families.values() if family.series or family.distributions]
 
 
-def _holds_sample(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
+def _is_comment(line: str) -> bool:
+    return line.lstrip(_BLANKS).startswith("#")
 
 
-def _look_complete(line: str) -> None:
+def _look_valid(line: str) -> None:
     """Raises ValueError for what prometheus_client reads more kindly than Go does."""
-    if line.endswith("\r") or (len(line.split()) < 2 and "}" not in line):
-        raise ValueError("'name{labels} value' expected")
+    match = _SAMPLE.fullmatch(line)
+    if match is None:
+        raise ValueError("'name{label=\"value\"} number' expected")
+    if match["number"] and not isfinite(float(match["number"])):
+        raise ValueError("a number out of range")
 
 
 def _samples(lines: list[str]) -> Iterator[_Sample]:
@@ -158,27 +168,13 @@ def _samples(lines: list[str]) -> Iterator[_Sample]:
         return
     from prometheus_client.parser import text_fd_to_metric_families
 
-    for metric in text_fd_to_metric_families(cast("object", lines)):  # type: ignore[arg-type]
+    for metric in text_fd_to_metric_families(cast("TextIO", lines)):
         (sample,) = metric.samples
         if sample.timestamp is not None:
             raise ValueError("a timestamp, which a text file must not have")
-        yield _Sample(_valid(_METRIC_NAME, sample.name), _valid_labels(sample.labels), _exact(sample.value))
-
-
-def _exact(value: float) -> Value:
-    return value if isinstance(value, float) or abs(value) <= _EXACT_MAX else float(value)
-
-
-def _valid(pattern: re.Pattern[str], name: str) -> str:
-    if not pattern.fullmatch(name):
-        raise ValueError(f"{name!r} is not a name")
-    return name
-
-
-def _valid_labels(labels: dict[str, str]) -> dict[str, str]:
-    for name in labels:
-        _valid(_LABEL_NAME, name)
-    return labels
+        value = sample.value
+        exact = isinstance(value, float) or abs(value) <= _EXACT_MAX
+        yield _Sample(sample.name, sample.labels, value if exact else float(value))
 
 
 def _family(families: dict[str, _Building], name: str) -> _Building:
@@ -197,7 +193,9 @@ def _read_comment(line: str, families: dict[str, _Building]) -> None:
     keyword, name, text = (*line[1:].split(None, 2), "", "", "")[:3]
     if keyword not in ("HELP", "TYPE") or not name:
         return
-    family = _family(families, _valid(_METRIC_NAME, name))
+    if not _METRIC_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name")
+    family = _family(families, name)
     if keyword == "HELP" and text:
         if family.help is not None:
             raise ValueError(f"a second HELP line for {name}")

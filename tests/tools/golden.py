@@ -1,0 +1,117 @@
+"""The golden expositions: ``python -m tests.tools.golden`` writes tests/golden/ anew from the recorded nodes.
+
+Review the difference (``git diff tests/golden``) before it is committed: each changed line is a change that somebody's
+dashboard sees. The test beside the files holds the agent to them byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import chdir
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from agent import collectors
+from agent.app import host_of
+from agent.config.load import Config, load
+from agent.engine import Engine
+from agent.exposition.negotiate import Format
+from agent.exposition.render import Renderer
+from agent.model import Block
+from agent.settings import AGENT, HOST, LOG
+from tests.tools.recorded import Node, unpack
+
+HERE: Final = Path(__file__).resolve().parents[1]
+GOLDEN: Final = HERE / "golden"
+TEXTFILES: Final = HERE / "fixtures" / "textfile"
+SUFFIXES: Final[dict[str, Format]] = {"prom": "text", "om": "openmetrics"}
+TEXTFILE_TIME_S: Final = 1_790_000_000  # every recorded node has the same text files, of the same time
+TEXTFILE_DIRECTORY: Final = {"collector.textfile.directory": "textfile"}
+
+
+class Recorded(NamedTuple):
+    """A recorded node and the settings it is shown with, besides where its trees are."""
+
+    name: str
+    settings: dict[str, str]
+
+
+NODES: Final = (
+    Recorded("cgroup2", {**TEXTFILE_DIRECTORY, "collector.named_processes.names": "systemd,kubelet"}),
+    Recorded("vm", {**TEXTFILE_DIRECTORY, "collector.named_processes.names": "python3"}),
+)
+
+# Families whose values depend on the moment of the run or on the process that runs, not on the node.
+_FOOTPRINT: Final = "what the process that runs the test uses"
+NOT_GOLDEN: Final = (
+    ("headroom_collector_duration_seconds", "how long this run took"),
+    ("node_scrape_collector_duration_seconds", "how long this run took"),
+    ("node_exporter_build_info", "the interpreter that runs the test and our own version"),
+    ("process_cpu_seconds_total", _FOOTPRINT),
+    ("process_open_fds", _FOOTPRINT),
+    ("process_max_fds", _FOOTPRINT),
+    ("process_virtual_memory_bytes", _FOOTPRINT),
+    ("process_virtual_memory_max_bytes", _FOOTPRINT),
+    ("process_resident_memory_bytes", _FOOTPRINT),
+    ("process_start_time_seconds", _FOOTPRINT),
+)
+
+
+def config_of(node: Node, settings: dict[str, str]) -> Config:
+    """The agent's configuration for a recorded node, as its flags would make it."""
+    known = (*AGENT, *HOST, *LOG, *collectors.settings())
+    return load(known, "", {}, {**node.settings, **settings})
+
+
+def blocks_of(node: Node, settings: dict[str, str]) -> list[Block]:
+    """What one collection gives, without the families of NOT_GOLDEN."""
+    config = config_of(node, settings)
+    host = host_of(config)
+    batch = Engine(collectors.build(config, host), host.calls).snapshot()
+    left_out = {name for name, _ in NOT_GOLDEN}
+    return [block for block in batch.blocks if block.family.name not in left_out]
+
+
+def lay_out(recorded: Recorded, directory: Path) -> Node:
+    """A recorded node and the text files in an empty directory."""
+    node = unpack(recorded.name, directory)
+    shutil.copytree(TEXTFILES, directory / "textfile")
+    for path in (directory / "textfile").iterdir():
+        os.utime(path, (TEXTFILE_TIME_S, TEXTFILE_TIME_S))
+    return node
+
+
+def collect(recorded: Recorded, directory: Path) -> list[Block]:
+    """A recorded node, laid out in an empty directory and collected from there.
+
+    The text files are named relative to that directory, because their paths are label values.
+    """
+    node = lay_out(recorded, directory)
+    with chdir(directory):
+        return blocks_of(node, recorded.settings)
+
+
+def expositions(blocks: Iterable[Block]) -> dict[str, bytes]:
+    """Both formats, by the suffix of their golden file."""
+    blocks = list(blocks)
+    return {suffix: Renderer().render(blocks, format) for suffix, format in SUFFIXES.items()}
+
+
+def main() -> int:
+    for recorded in NODES:
+        with tempfile.TemporaryDirectory() as directory:
+            found = expositions(collect(recorded, Path(directory)))
+        for suffix, content in found.items():
+            path = GOLDEN / f"{recorded.name}.{suffix}"
+            before = path.read_bytes() if path.exists() else b""
+            path.write_bytes(content)
+            print(f"{path}: {'as it was' if before == content else 'changed, review it'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
