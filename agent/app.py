@@ -14,12 +14,12 @@ from agent import __version__, collectors, log
 from agent.collectors.telemetry import Telemetry
 from agent.config.load import Config
 from agent.engine import Engine
-from agent.engine.lanes import Collector
 from agent.errors import ConfigError
 from agent.httpd.address import Address, listen, parse_address
 from agent.httpd.connection import Limits
 from agent.httpd.credentials import Credentials
 from agent.httpd.server import Server
+from agent.model import Collector
 from agent.pull.pages import PATHS, Pages
 from agent.pull.telemetry import PullTelemetry
 from agent.sources.host import Host

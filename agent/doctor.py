@@ -7,9 +7,10 @@ from typing import Final, Literal, NamedTuple, TextIO
 
 from agent import app, collectors
 from agent.config.load import Config
-from agent.engine.lanes import Collector, Lanes, Outcome
+from agent.engine.lanes import Lanes, Outcome
 from agent.errors import Absent, AgentError, SourceError
 from agent.httpd.address import listen, parse_address
+from agent.model import Collector
 from agent.pull.pages import MAIN_JOB
 from agent.sources.host import Host
 

@@ -11,7 +11,7 @@ suffix ``_bucket``, ``_sum``, ``_count`` or ``""`` and bound the ``le`` or ``qua
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from agent.errors import SourceError
 
@@ -153,3 +153,18 @@ class Writer:
             keys += [("_sum", "", *labels), ("_count", "", *labels)]
             values += [total, seen]
         self.many(family, tuple(keys), values)
+
+
+class Collector(Protocol):
+    """Turns structs into blocks. Raises SourceError when it has nothing; ``with out.optional:`` for a part of it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> Part: ...
+    @property
+    def families(self) -> Declared:
+        """Everything it can ever emit; the documentation and the contract tests read this."""
+        ...
+
+    def collect(self, out: Writer) -> None: ...

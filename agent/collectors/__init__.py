@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from agent.config.load import Config
 from agent.config.setting import Setting
-from agent.engine.lanes import Collector
 from agent.errors import ConfigError
+from agent.model import Collector
 from agent.sources.host import Host
 
 

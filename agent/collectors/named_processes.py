@@ -24,7 +24,7 @@ SCAN_EVERY_S: Final = 15.0
 SCANS_PER_ROUND: Final = 8  # a process may become another program in place: each is looked at again once a round
 
 UP = Family("headroom_process_up", "gauge", "1 if a process of this name runs, 0 if none does.", ("process",))
-COUNT = Family("headroom_process_count", "gauge", "How many processes of this name run.", ("process",))
+COUNT = Family("headroom_process_instances", "gauge", "How many processes of this name run.", ("process",))
 CPU = Family(
     "headroom_process_cpu_seconds_total",
     "counter",
@@ -51,7 +51,7 @@ class _Running(NamedTuple):
 class NamedProcesses:
     name: Final = "named_processes"
     part: Final[Part] = "headroom"
-    families: Final[Declared] = (UP, COUNT, CPU, RESIDENT)
+    families: Final[Declared] = (UP, INSTANCES, CPU, RESIDENT)
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
         self._host = host
@@ -129,7 +129,7 @@ class NamedProcesses:
         seen = tuple(key for key in self._names if key[0] in cpu_s)
         up = tuple(key for key in self._names if counts[key[0]])
         out.many(UP, self._names, [min(count, 1) for count in counts.values()])
-        out.many(COUNT, self._names, list(counts.values()))
+        out.many(INSTANCES, self._names, list(counts.values()))
         out.many(CPU, seen, [round(cpu_s[name], 6) for (name,) in seen])
         out.many(RESIDENT, up, [resident_bytes[name] for (name,) in up])
 

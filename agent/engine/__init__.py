@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from agent.engine.lanes import Collector, Lanes, Outcome
+from agent.engine.lanes import Lanes, Outcome
 from agent.engine.ledger import ERRORS, Ledger
 from agent.errors import Malformed
-from agent.model import Batch, Block, Declared, Family, Key
+from agent.model import Batch, Block, Collector, Declared, Family, Key
 from agent.sources.calls import Calls
 
 DURATION = Family(

@@ -16,27 +16,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from agent.errors import Defect, Overdue, SourceError
-from agent.model import Block, Declared, Part, Writer
+from agent.model import Block, Collector, Writer
 
 PATIENCE_S: Final = 0.1
-
-
-class Collector(Protocol):
-    """Turns structs into blocks. Raises SourceError when it has nothing; ``with out.optional:`` for a part of it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def part(self) -> Part: ...
-    @property
-    def families(self) -> Declared:
-        """Everything it can ever emit; the documentation and the contract tests read this."""
-        ...
-
-    def collect(self, out: Writer) -> None: ...
 
 
 class Outcome(NamedTuple):

@@ -8,12 +8,11 @@ from typing import Final
 
 from agent import __version__
 from agent.engine import Engine
-from agent.engine.lanes import Collector
 from agent.exposition.negotiate import CONTENT_TYPES, accepts_gzip, choose_format
 from agent.exposition.render import Renderer
 from agent.httpd.credentials import Credentials
 from agent.httpd.message import Request, Response, refusal
-from agent.model import PARTS, Block
+from agent.model import PARTS, Block, Collector
 
 PROBES: Final = ("/healthz", "/readyz")
 _PART_OF: Final = {f"/metrics/{part}": part for part in PARTS}

@@ -13,9 +13,8 @@ import pytest
 
 from agent import collectors
 from agent.config.load import Config
-from agent.engine.lanes import Collector
 from agent.errors import SourceError
-from agent.model import Block, Writer
+from agent.model import Block, Collector, Writer
 from agent.sources.calls import RecordedCalls
 from agent.sources.host import Host
 from agent.sources.root import Root

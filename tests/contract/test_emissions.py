@@ -15,9 +15,8 @@ from agent.app import host_of
 from agent.collectors import CATALOG
 from agent.config.load import Config, load
 from agent.engine import Engine
-from agent.engine.lanes import Collector
 from agent.exposition.render import Renderer
-from agent.model import Block
+from agent.model import Block, Collector
 from agent.settings import AGENT, HOST, LOG
 from tests.contract.collecting import every_collector, run
 from tests.tools.golden import config_of

@@ -18,8 +18,6 @@ from tests.peers.exposition import parse
 from tests.peers.processes import OPENMETRICS, TEXT, Served, start_prometheus
 from tests.tools import peers
 
-pytestmark = pytest.mark.needs("root")
-
 FORMATS = {"text": TEXT, "openmetrics": OPENMETRICS}
 SERVERS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("prometheus2", "prometheus")]
 WAIT_S = 20.0

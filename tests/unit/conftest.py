@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.engine.lanes import Collector
 from agent.errors import SourceError, Unsupported
 from agent.exposition.render import Renderer
-from agent.model import Writer
+from agent.model import Collector, Writer
 from agent.sources.calls import FilesystemSpace, NetworkAddress, Timex, Uname
 from agent.sources.host import Host
 from agent.sources.root import Root
