@@ -83,7 +83,8 @@ def _outcome(collector: Collector, outcome: Outcome) -> Iterator[Finding]:
         yield Finding("fail" if collector.name in MAIN_JOB else "lost", subject, _explained(outcome.error))
     elif outcome.blocks or not outcome.partial:
         samples = sum(len(block.values) for block in outcome.blocks)
-        yield Finding("ok" if samples else "none", subject, f"{samples} samples" if samples else "")
+        said = "1 sample" if samples == 1 else f"{samples} samples"
+        yield Finding("ok" if samples else "none", subject, said if samples else "")
     for error in outcome.partial:
         yield Finding("none" if isinstance(error, Absent) else "lost", subject, f"in part: {_explained(error)}")
 

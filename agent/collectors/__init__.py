@@ -163,11 +163,6 @@ CATALOG: Final[tuple[Entry, ...]] = (
         enabled=False,
     ),
     Entry("tapestats", "hardware:Tapestats", place=True),
-    Entry(
-        "textfile",
-        "textfile:Textfile",
-        (Setting("collector.textfile.directory", "list", (), "Directory of *.prom files, or a glob of directories."),),
-    ),
     Entry("thermal_zone", "hardware:ThermalZone", place=True),
     Entry("time", "time:Time"),
     Entry("timex", "timex:Timex"),
@@ -199,6 +194,12 @@ CATALOG: Final[tuple[Entry, ...]] = (
         "top_processes:TopProcesses",
         (Setting("collector.top_processes.count", "int", 10, "How many command names to report per resource."),),
         enabled=False,
+    ),
+    # last, so that a text file cannot take the name of a family of ours
+    Entry(
+        "textfile",
+        "textfile:Textfile",
+        (Setting("collector.textfile.directory", "list", (), "Directory of *.prom files, or a glob of directories."),),
     ),
 )
 

@@ -24,7 +24,7 @@ SCAN_EVERY_S: Final = 15.0
 SCANS_PER_ROUND: Final = 8  # a process may become another program in place: each is looked at again once a round
 
 UP = Family("headroom_process_up", "gauge", "1 if a process of this name runs, 0 if none does.", ("process",))
-COUNT = Family("headroom_process_instances", "gauge", "How many processes of this name run.", ("process",))
+INSTANCES = Family("headroom_process_instances", "gauge", "How many processes of this name run.", ("process",))
 CPU = Family(
     "headroom_process_cpu_seconds_total",
     "counter",

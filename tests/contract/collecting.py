@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +17,8 @@ from agent.model import Block, Collector, Writer
 from agent.sources.calls import RecordedCalls
 from agent.sources.host import Host
 from agent.sources.root import Root
-from tests.tools.golden import TEXTFILES, Recorded, config_of
-from tests.tools.recorded import Node, unpack
+from tests.tools.golden import Recorded, config_of, lay_out
+from tests.tools.recorded import Node
 
 TREES = {"procfs": "proc", "sysfs": "sys", "rootfs": "root", "udev_data": "udev"}
 
@@ -27,8 +26,7 @@ TREES = {"procfs": "proc", "sysfs": "sys", "rootfs": "root", "udev_data": "udev"
 def open_node(recorded: Recorded, factory: pytest.TempPathFactory) -> tuple[Node, dict[str, str]]:
     """The node and its settings; it also has the text files."""
     directory = factory.mktemp(recorded.name)
-    node = unpack(recorded.name, directory)
-    shutil.copytree(TEXTFILES, directory / "textfile")
+    node = lay_out(recorded, directory)
     return node, {**recorded.settings, "collector.textfile.directory": f"{directory}/textfile"}
 
 

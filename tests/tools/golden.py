@@ -23,7 +23,7 @@ from agent.exposition.negotiate import Format
 from agent.exposition.render import Renderer
 from agent.model import Block
 from agent.settings import AGENT, HOST, LOG
-from tests.tools.recorded import Node, unpack
+from tests.tools.recorded import Node, archive_of, unpack
 
 HERE: Final = Path(__file__).resolve().parents[1]
 GOLDEN: Final = HERE / "golden"
@@ -78,7 +78,7 @@ def blocks_of(node: Node, settings: dict[str, str]) -> list[Block]:
 
 def lay_out(recorded: Recorded, directory: Path) -> Node:
     """A recorded node and the text files in an empty directory."""
-    node = unpack(recorded.name, directory)
+    node = unpack(archive_of(recorded.name), directory)
     shutil.copytree(TEXTFILES, directory / "textfile")
     for path in (directory / "textfile").iterdir():
         os.utime(path, (TEXTFILE_TIME_S, TEXTFILE_TIME_S))

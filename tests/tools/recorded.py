@@ -54,9 +54,13 @@ class Node(NamedTuple):
         return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
-def unpack(name: str, directory: Path) -> Node:
-    """The recorded node ``name`` of ``tests/fixtures/nodes`` as files in an existing, empty directory."""
-    with tarfile.open(NODES / f"{name}.tar.gz") as archive:
+def archive_of(name: str) -> Path:
+    return NODES / f"{name}.tar.gz"
+
+
+def unpack(path: Path, directory: Path) -> Node:
+    """A recorded node as files in an existing, empty directory."""
+    with tarfile.open(path) as archive:
         # newer Pythons ask for a filter, the oldest we run on has none
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
         archive.extractall(directory)
