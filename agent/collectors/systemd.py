@@ -96,7 +96,7 @@ class Systemd:
     )
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
-        self._systemd = systemd.Systemd(options["address"])
+        self._systemd = systemd.Systemd(options["address"], systemd.TIMEOUT_S)
         self._recorded = isinstance(host.calls, RecordedCalls)
         self._include = re.compile(options["unit-include"])
         self._exclude = re.compile(options["unit-exclude"])

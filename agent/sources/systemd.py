@@ -72,9 +72,9 @@ def parse_units(answer: Any) -> tuple[Unit, ...]:
 
 
 class Systemd:
-    """The systemd of a node, over a connection that is kept until it fails. Threads: any."""
+    """The systemd of a node, over a connection that is kept until it fails. Threads: any; they take turns."""
 
-    def __init__(self, address: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, address: str, timeout_s: float) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._lock = threading.Lock()

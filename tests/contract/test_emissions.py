@@ -13,13 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from agent import collectors
 from agent.app import host_of
 from agent.collectors import CATALOG
-from agent.config.load import Config, load
+from agent.config.load import Config
 from agent.engine import Engine
 from agent.exposition.render import Renderer
 from agent.model import Block, Collector
-from agent.settings import AGENT, HOST, LOG
 from tests.contract.collecting import every_collector, run
-from tests.tools.golden import config_of
+from tests.tools.golden import config_of, configured
 from tests.tools.recorded import Node
 
 FEW = 3  # a handful of keys is compared as fast as it is remembered
@@ -29,7 +28,7 @@ SLOTS = ("histogram", "summary")
 
 def here() -> Config:
     """The settings of an agent for this machine, with every collector."""
-    config = load((*AGENT, *HOST, *LOG, *collectors.settings()), "", {}, {})
+    config = configured({})
     for entry in CATALOG:
         config.set(entry.switch.key, True, "the test")
     return config
@@ -129,10 +128,9 @@ def test_no_descriptor_leaks_here() -> None:
     assert any(opened_by_fifty(here()) == [] for _ in range(3))
 
 
-# What an agent can say where nothing can be read: about itself, the time by its own clock, and that there is no
-# selinuxfs, which is all that says whether SELinux is on.
+# What an agent can say where nothing can be read: about itself, and the time by its own clock.
 SELF = ("headroom_", "process_", "node_scrape_collector_", "node_exporter_build_info")
-OF_NO_FILE = {"node_time_seconds", "node_textfile_scrape_error", "node_selinux_enabled"}
+OF_NO_FILE = {"node_time_seconds", "node_textfile_scrape_error"}
 
 
 @pytest.mark.parametrize("trees", ["empty", "missing"])

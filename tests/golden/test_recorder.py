@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tarfile
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.load import load
-from agent.settings import AGENT, HOST, LOG
-from tests.tools.golden import blocks_of, config_of
-from tests.tools.recorded import CALLS, NODES, TREES, Directory, Link, Node, pack, unpack
+from agent.config.load import Config
+from tests.tools.golden import blocks_of, config_of, configured
+from tests.tools.recorded import CALLS, NODES, TREES, Directory, Link, pack, unpack
 
 RECORDER = Path(__file__).resolve().parents[1] / "tools" / "record_node.py"
-PRIVATE = ("cmdline", "environ", "serial", "uuid", "io", "maps", "fd")
+PRIVATE = {"cmdline", "environ", "serial", "uuid", "maps", "fd", "unix"}
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +25,14 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def names_of(blocks: list) -> set[str]:  # type: ignore[type-arg]
-    return {block.family.name for block in blocks if block.family.name.startswith("node_")}
+def families(config: Config) -> set[str]:
+    return {block.family.name for block in blocks_of(config) if block.family.name.startswith("node_")}
 
 
 def test_a_recording_says_what_the_machine_says(recording: Path, tmp_path: Path) -> None:
     """The recorded machine has the families that the machine itself has."""
-    here = Node(Path("/"))._replace()
-    assert load((*AGENT, *HOST, *LOG), "", {}, {})["path.procfs"] == "/proc"
-    recorded = names_of(blocks_of(unpack(recording, tmp_path), {}))
-    assert recorded == names_of(live(here))
+    recorded = families(config_of(unpack(recording, tmp_path), {}))
+    assert recorded == families(configured({}))
     assert len(recorded) > 100
 
 
@@ -48,8 +44,23 @@ def test_a_recording_keeps_to_its_layout(recording: Path, archive: Path | None) 
             tree, *rest = member.name.split("/")
             assert tree in TREES or member.name == CALLS
             assert member.isfile() or member.isdir() or member.issym(), member
-            assert not set(rest) & set(PRIVATE) or "sys/fs" in member.name, member
+            assert not PRIVATE & set(rest), member
             assert (member.uid, member.gid, member.uname) == (0, 0, "")
             if member.issym():
                 target = Path("/", *Path(member.name).parent.parts, member.linkname)
                 assert str(target.resolve()).startswith(f"/{tree}/"), member
+
+
+def test_what_is_packed_decides_the_bytes(tmp_path: Path) -> None:
+    """The same members make the same archive, in whatever order they were found, and are read back as they were."""
+    members = {"sys/b": b"1\n", "sys/a": Link("b"), "sys/class/empty": Directory()}
+    calls = {"time_s": 5.5}
+    pack(tmp_path / "one.tar.gz", members, calls)
+    pack(tmp_path / "two.tar.gz", dict(reversed(members.items())), calls)
+    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+    (tmp_path / "node").mkdir()
+    node = unpack(tmp_path / "one.tar.gz", tmp_path / "node")
+    assert (node.directory / "sys/a").read_bytes() == b"1\n"
+    assert (node.directory / "sys/a").is_symlink()
+    assert (node.directory / "sys/class/empty").is_dir()
+    assert [path.name for path in node.files()] == ["b"]

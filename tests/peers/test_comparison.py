@@ -90,9 +90,9 @@ def test_listed_differences_are_allowed_and_must_occur() -> None:
     """A difference needs an entry, an entry needs a difference, and ``when`` excuses an entry from occurring."""
     found = [Found("missing", 'node_a_total{d="y"}'), Found("value", "node_load1")]
     listed = [
-        Difference("missing", "node_a_total{*}", "it is so"),
-        Difference("help", "node_a_total", "it was so"),
-        Difference("extra", "node_b", "it may be so", when="there is a b"),
+        Difference("missing", ("node_a_total{*}",), "it is so"),
+        Difference("help", ("node_a_total",), "it was so"),
+        Difference("extra", ("node_b",), "it may be so", when="there is a b"),
     ]
     assert unlisted(found, listed) == [found[1]]
     assert stale(found, listed) == [listed[1]]
@@ -100,7 +100,7 @@ def test_listed_differences_are_allowed_and_must_occur() -> None:
 
 def test_a_pattern_has_one_special_character() -> None:
     """Brackets and question marks of a series stand for themselves."""
-    listed = Difference("missing", 'node_a{d="[x]?*"}', "why")
+    listed = Difference("missing", ('node_a{d="[x]?*"}',), "why")
     assert listed.covers("missing", 'node_a{d="[x]?yz"}')
     assert not listed.covers("missing", 'node_a{d="xayz"}')
     assert not listed.covers("extra", 'node_a{d="[x]?yz"}')

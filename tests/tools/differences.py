@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,29 +25,33 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Difference(NamedTuple):
-    """One listed difference. ``series`` is a pattern with ``*``; of a kind ``type`` or ``help`` it names families.
+    """One listed difference. ``series`` are patterns with ``*``; of a kind ``type`` or ``help`` they name families.
 
     ``when`` says on which machines it occurs; without it, it must occur beside every node_exporter.
     """
 
     kind: str
-    series: str
+    series: tuple[str, ...]
     reason: str
     when: str = ""
 
     def covers(self, kind: str, series: str) -> bool:
-        return kind in KINDS[self.kind] and re.fullmatch(_regexp(self.series), series) is not None
+        return kind in KINDS[self.kind] and _matches(self.series, series)
 
 
 class Omitted(NamedTuple):
     """Series that an agent in a pod omits, because the pod's kernel answers would describe the pod."""
 
-    series: str
+    series: tuple[str, ...]
     reason: str
     when: str = ""
 
     def covers(self, series: str) -> bool:
-        return re.fullmatch(_regexp(self.series), series) is not None
+        return _matches(self.series, series)
+
+
+def _matches(patterns: Iterable[str], series: str) -> bool:
+    return any(re.fullmatch(_regexp(pattern), series) for pattern in patterns)
 
 
 @cache
@@ -66,8 +71,10 @@ def read(file: Path = FILE) -> tuple[tuple[Difference, ...], tuple[Omitted, ...]
     return differences, tuple(_entry(Omitted, entry) for entry in document.get("pod", ()))
 
 
-def _entry(kind: type[Any], entry: dict[str, str]) -> Any:
-    made = kind(**entry)
-    if not made.reason.strip() or not made.series.strip():
+def _entry(kind: type[Any], entry: dict[str, Any]) -> Any:
+    """``series`` is one pattern or several."""
+    series = entry.get("series", "")
+    made = kind(**{**entry, "series": (series,) if isinstance(series, str) else tuple(series)})
+    if not made.reason.strip() or not all(pattern.strip() for pattern in made.series):
         raise ValueError(f"a difference without series or reason: {entry}")
     return made

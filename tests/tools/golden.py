@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import chdir
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,6 +42,7 @@ class Recorded(NamedTuple):
 
 NODES: Final = (
     Recorded("cgroup2", {**TEXTFILE_DIRECTORY, "collector.named_processes.names": "systemd,kubelet"}),
+    Recorded("raid", TEXTFILE_DIRECTORY),
     Recorded("vm", {**TEXTFILE_DIRECTORY, "collector.named_processes.names": "python3"}),
 )
 
@@ -61,15 +62,18 @@ NOT_GOLDEN: Final = (
 )
 
 
-def config_of(node: Node, settings: dict[str, str]) -> Config:
-    """The agent's configuration for a recorded node, as its flags would make it."""
-    known = (*AGENT, *HOST, *LOG, *collectors.settings())
-    return load(known, "", {}, {**node.settings, **settings})
+def configured(settings: Mapping[str, str]) -> Config:
+    """The agent's configuration with these settings, as its flags would make it; without any, for this machine."""
+    return load((*AGENT, *HOST, *LOG, *collectors.settings()), "", {}, settings)
 
 
-def blocks_of(node: Node, settings: dict[str, str]) -> list[Block]:
+def config_of(node: Node, settings: Mapping[str, str]) -> Config:
+    """The agent's configuration for a recorded node."""
+    return configured({**node.settings, **settings})
+
+
+def blocks_of(config: Config) -> list[Block]:
     """What one collection gives, without the families of NOT_GOLDEN."""
-    config = config_of(node, settings)
     host = host_of(config)
     batch = Engine(collectors.build(config, host), host.calls).snapshot()
     left_out = {name for name, _ in NOT_GOLDEN}
@@ -92,7 +96,7 @@ def collect(recorded: Recorded, directory: Path) -> list[Block]:
     """
     node = lay_out(recorded, directory)
     with chdir(directory):
-        return blocks_of(node, recorded.settings)
+        return blocks_of(config_of(node, recorded.settings))
 
 
 def expositions(blocks: Iterable[Block]) -> dict[str, bytes]:

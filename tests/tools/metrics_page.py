@@ -110,7 +110,7 @@ Hardware and filesystems that node_exporter reads and this version does not. Eac
 
 
 def _differences(listed: Iterable[Difference]) -> str:
-    rows = ((f"`{one.series}`", _KINDS[one.kind], one.reason, one.when) for one in listed)
+    rows = ((_patterns(one.series), _KINDS[one.kind], one.reason, one.when) for one in listed)
     return f"""\
 ## Differences from node_exporter
 
@@ -120,7 +120,7 @@ From node_exporter 1.11.1 on the same machine; tests hold this list to be comple
 
 
 def _omitted(omitted: Iterable[Omitted]) -> str:
-    rows = ((f"`{one.series}`", one.reason, one.when) for one in omitted)
+    rows = ((_patterns(one.series), one.reason, one.when) for one in omitted)
     return f"""\
 ### In a pod
 
@@ -128,6 +128,10 @@ In a pod with namespaces of its own the kernel answers some questions for the po
 then `--node-name`; what cannot be asked otherwise is omitted:
 
 {_rows(("series", "why", "only where"), rows)}"""
+
+
+def _patterns(series: Iterable[str]) -> str:
+    return ", ".join(f"`{pattern}`" for pattern in series)
 
 
 def _rows(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

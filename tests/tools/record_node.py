@@ -64,7 +64,7 @@ SYS = """
     class/thermal class/thermal/* class/thermal/*/type class/thermal/*/temp class/thermal/*/policy
     class/thermal/*/mode class/thermal/*/passive class/thermal/*/cur_state class/thermal/*/max_state
     class/watchdog class/watchdog/* class/watchdog/*/*
-    fs/bcache fs/bcache/*/* fs/bcache/*/*/* fs/bcache/*/stats_*/* fs/bcachefs fs/bcachefs/*/*
+    fs fs/bcache fs/bcache/*/* fs/bcache/*/*/* fs/bcache/*/stats_*/* fs/bcachefs fs/bcachefs/*/*
     fs/btrfs fs/btrfs/*/label fs/btrfs/*/allocation/* fs/btrfs/*/allocation/*/* fs/btrfs/*/allocation/*/*/*
     fs/btrfs/*/commit_stats fs/btrfs/*/devices/* fs/btrfs/*/devinfo/*/* fs/btrfs/*/features/*
     fs/selinux fs/selinux/enforce fs/selinux/policyvers fs/xfs fs/xfs/stats/stats fs/xfs/*/stats/stats

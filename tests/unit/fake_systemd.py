@@ -30,7 +30,13 @@ CONFIGURATION = """\
 <busconfig>
   <listen>unix:path={address}</listen>
   <auth>EXTERNAL</auth>
-  <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>{rules}</policy>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    {rules}
+  </policy>
   <limit name="max_replies_per_connection">128</limit>
 </busconfig>
 """

