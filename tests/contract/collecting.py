@@ -75,11 +75,11 @@ def run(collector: Collector) -> Result:
     return Result(tuple(out.blocks), None, tuple(out.errors))
 
 
-def host_of(node: Node) -> tuple[Host, list[TracingRoot]]:
-    """The recorded node with roots that tell what was read."""
-    roots = {name: TracingRoot(str(node.directory / tree)) for name, tree in TREES.items()}
+def host_of(node: Node, kind: type[Root] = Root) -> Host:
+    """The recorded node, read through roots of this kind."""
+    roots = {name: kind(str(node.directory / tree)) for name, tree in TREES.items()}
     calls = RecordedCalls(json.loads((node.directory / "calls.json").read_text()), roots["rootfs"].path)
-    return Host(**roots, calls=calls), list(roots.values())
+    return Host(**roots, calls=calls)
 
 
 def every_collector(config: Config, host: Host) -> list[Collector]:
@@ -91,8 +91,9 @@ def every_collector(config: Config, host: Host) -> list[Collector]:
 
 def files_by_collector(node: Node, settings: Mapping[str, str]) -> Iterator[tuple[str, set[Path]]]:
     """Per collector the files that it read through its Host in one collection."""
-    host, roots = host_of(node)
-    for collector in every_collector(config_of(node, dict(settings)), host):
+    host = host_of(node, TracingRoot)
+    roots = [root for name in TREES if isinstance(root := getattr(host, name), TracingRoot)]
+    for collector in every_collector(config_of(node, settings), host):
         for root in roots:
             root.seen.clear()
         run(collector)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -22,10 +23,9 @@ DECLARATIONS += [pytest.param(lambda families=families: families, id=name) for n
 
 
 @pytest.mark.parametrize("declared", DECLARATIONS)
-def test_names_help_and_labels_are_well_formed(declared) -> None:  # type: ignore[no-untyped-def]
+def test_names_help_and_labels_are_well_formed(declared: Callable[[], Declared]) -> None:
     """Every family has a name and labels that Prometheus takes, and a HELP."""
-    families: Declared = declared()
-    for family in families:
+    for family in declared():
         name = family.name.replace("{}", "x") if isinstance(family, FamilyRule) else family.name
         assert METRIC.fullmatch(name), family
         assert name == family.name or isinstance(family, FamilyRule)

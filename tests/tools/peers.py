@@ -37,7 +37,16 @@ PEERS: Final[dict[str, Peer]] = {
     "promtool": Peer("bookworm", "prometheus", "promtool"),
     "kubectl": Peer("trixie", "kubectl", "kubectl"),  # bookworm's cannot read kustomize components
 }
-TOOLS: Final[dict[str, str]] = {"ip": "iproute2", "curl": "curl", "openssl": "openssl", "dbus-daemon": "dbus-daemon"}
+TOOLS: Final[dict[str, str]] = {
+    "ip": "iproute2",
+    "curl": "curl",
+    "openssl": "openssl",
+    "dbus-daemon": "dbus-daemon",
+    "runc": "runc",
+    "mmdebstrap": "mmdebstrap",  # these three build the virtual machine of tests/node_vm
+    "mke2fs": "e2fsprogs",
+    "zstd": "zstd",
+}
 
 
 class PeerError(Exception):
@@ -75,16 +84,16 @@ def install_tools() -> None:
     packages = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"Installing {' '.join(packages)}", file=sys.stderr)
-        _run("apt-get", "update")
-        _run("apt-get", "install", "--yes", "--no-install-recommends", *packages)
+        run("apt-get", "update")
+        run("apt-get", "install", "--yes", "--no-install-recommends", *packages)
 
 
 class _Apt:
     """An apt of its own: this machine's archive and settings, other suites, and lists in a folder of ours."""
 
     def __init__(self, place: Path, suites: set[str]) -> None:
-        archive = _archive()
-        sources = (f"deb [signed-by={KEYRING}] {archive} {suite} main\n" for suite in sorted(suites))
+        uri = archive()
+        sources = (f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for suite in sorted(suites))
         (place / "sources.list").write_text("".join(sources))
         (place / "status").touch()
         (place / "lists/partial").mkdir(parents=True)
@@ -102,19 +111,19 @@ class _Apt:
             "-oAcquire::Languages=none",
             "-oAcquire::Retries=3",
         ]
-        _run("apt-get", *self._options, "update")
+        run("apt-get", *self._options, "update")
 
     def download(self, peer: Peer) -> Path:
         folder = self._place / peer.suite / peer.package
         folder.mkdir(parents=True)
-        _run("apt-get", *self._options, "download", f"{peer.package}/{peer.suite}", cwd=folder)
+        run("apt-get", *self._options, "download", f"{peer.package}/{peer.suite}", cwd=folder)
         return next(folder.glob("*.deb"))
 
 
-def _archive() -> str:
-    """The URI from which this machine gets its own release."""
+def archive() -> str:
+    """The URI from which this machine gets its own release. Raises PeerError."""
     release = _release().get("VERSION_CODENAME", "")
-    targets = _run("apt-get", "indextargets", "--format", "$(COMPONENT) $(RELEASE) $(REPO_URI)", "Created-By: Packages")
+    targets = run("apt-get", "indextargets", "--format", "$(COMPONENT) $(RELEASE) $(REPO_URI)", "Created-By: Packages")
     for line in targets.splitlines():
         component, suite, uri = line.split(" ", 2)
         if component == "main" and suite in (release, "stable", "oldstable", "testing", "unstable", "sid"):
@@ -125,14 +134,17 @@ def _archive() -> str:
 def _unpack(package: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        _run("dpkg-deb", "--extract", str(package), f"{place}/files")
+        run("dpkg-deb", "--extract", str(package), f"{place}/files")
         if not folder.exists():  # another run may have been faster
             os.rename(f"{place}/files", folder)
 
 
 def _folder(peer: Peer) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "headroom", "peers", f"{peer.suite}-{peer.package}")
+    return cache() / "peers" / f"{peer.suite}-{peer.package}"
+
+
+def cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "headroom")
 
 
 def _release() -> dict[str, str]:
@@ -142,7 +154,8 @@ def _release() -> dict[str, str]:
         return {}
 
 
-def _run(*command: str, cwd: Path | None = None) -> str:
+def run(*command: str, cwd: Path | None = None) -> str:
+    """What it printed. Raises PeerError with what it said on stderr."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         done = subprocess.run(

@@ -77,7 +77,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class Recording:
-    """The members found so far. ``trees`` are where this machine has them."""
+    """The members found so far, and how many files would not be read."""
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
