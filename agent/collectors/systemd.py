@@ -88,6 +88,8 @@ _OTHER_ACTIVITY: Final = (0,) * len(STATES)
 
 
 class Systemd:
+    """Threads: any. What one collection remembers for the next is replaced as a whole."""
+
     name: Final = "systemd"
     part: Final[Part] = "node"
     families: Final[Declared] = (
@@ -185,17 +187,19 @@ class Systemd:
 
     def _write_states(self, out: Writer, units: Sequence[tuple[Unit, str]]) -> None:
         layout = tuple((unit.name, type) for unit, type in units)
-        if layout != self._layout[0]:
+        known, keys = self._layout
+        if layout != known:
             keys = tuple((name, state, type) for name, type in layout for state in STATES)
             self._layout = (layout, keys)
         values = [value for unit, _ in units for value in _ACTIVITY.get(unit.active_state, _OTHER_ACTIVITY)]
-        out.many(STATE, self._layout[1], values)
+        out.many(STATE, keys, values)
 
     def _write(self, out: Writer, family: Family, values: Mapping[str, Value]) -> None:
         """A family with one label."""
         keys: tuple[Key, ...] = tuple((name,) for name in values)
-        if keys == self._keys.get(family):
-            keys = self._keys[family]  # the same object: its rendering is remembered
+        known = self._keys.get(family)
+        if keys == known:
+            keys = known  # the same object: its rendering is remembered
         self._keys[family] = keys
         out.many(family, keys, list(values.values()))
 

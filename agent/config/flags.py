@@ -24,8 +24,8 @@ def parser_of(program: str, about: str, settings: Sequence[Setting]) -> Parser:
         prog=program,
         usage=f"{program} [flags]",
         description=about,
-        epilog="A flag without a value is a switch; --no-NAME turns it off. In a TOML file and in the environment every "
-        "flag is a setting too: --path.procfs is procfs in [path], and HEADROOM_PATH_PROCFS.",
+        epilog="A flag without a value is a switch; --no-NAME turns it off. In a TOML file and in the environment "
+        "every flag is a setting too: --path.procfs is procfs in [path], and HEADROOM_PATH_PROCFS.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=40, width=120),

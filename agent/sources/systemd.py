@@ -1,7 +1,7 @@
 """systemd: its units, and what it says of each.
 
-Source: org.freedesktop.systemd1 on the system bus, org.freedesktop.systemd1(5). Since: systemd 208; some properties
-later, which an older one answers with Unsupported.
+Source: org.freedesktop.systemd1 on the system bus, org.freedesktop.systemd1(5). Since: systemd's beginnings; a few
+properties came later (SystemState with 212, NRestarts with 235, NRefused with 239) and are Unsupported before.
 Shape: typed D-Bus values. Units: microseconds since 1970 (``...USec``, ``...Timestamp``) and counts; 2**64 - 1 is
 infinity.
 Errors: Unsupported without jeepney, Absent when the bus has no systemd, Malformed, and those of system_bus.py.

@@ -244,6 +244,7 @@ def test_a_systemd_that_hangs(bus: PrivateBus, peer: FakeSystemd) -> None:
         source.units()
     peer.units = right
     assert len(source.units()) == 30
+    assert len(peer.askers) == 3, "who hangs is not asked again at once"
     assert peer.askers[0] == peer.askers[1] != peer.askers[2]
 
 
