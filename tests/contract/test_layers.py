@@ -33,7 +33,11 @@ BESIDE = {
 }
 LAZY_ONLY = set(BESIDE)  # imported by the commands, inside the function that runs one
 COMMANDS = {"cli", "commands"}
-ONE_PLACE = {"grpc": {"push/transport.py", "aggregator/service.py"}, "psutil": {"sources", "collectors"}}
+ONE_PLACE = {
+    "grpc": {"push/transport.py", "aggregator/service.py"},
+    "jeepney": {"sources/system_bus.py"},
+    "psutil": {"sources", "collectors"},
+}
 
 
 class Import(NamedTuple):
@@ -110,7 +114,7 @@ def test_the_central_process_and_the_experiment_load_only_when_asked_for() -> No
 
 @pytest.mark.parametrize("package", ONE_PLACE)
 def test_a_costly_package_has_its_place(package: str) -> None:
-    """grpc and psutil are imported where their cost is meant to be, and nowhere else."""
+    """grpc, jeepney and psutil are imported where their cost is meant to be, and nowhere else."""
     places = {found.file for found in all_imports() if found.module.partition(".")[0] == package}
     assert {file for file in places if file not in ONE_PLACE[package] and room(file) not in ONE_PLACE[package]} == set()
 

@@ -9,7 +9,17 @@ import sys
 from tests.peers.processes import OPENMETRICS, REPOSITORY, TEXT, start_agent
 
 # Over plain HTTP and without a kubelet none of these is needed, and each costs 1 to 13 MiB.
-HEAVY = {"ssl", "grpc", "asyncio", "prometheus_client", "logging", "dataclasses", "http.server", "google.protobuf"}
+HEAVY = {
+    "ssl",
+    "grpc",
+    "asyncio",
+    "prometheus_client",
+    "logging",
+    "dataclasses",
+    "http.server",
+    "google.protobuf",
+    "jeepney",
+}
 _IMPORT = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", re.MULTILINE)
 
 

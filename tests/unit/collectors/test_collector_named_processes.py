@@ -53,8 +53,8 @@ def node(make_host: Make, calls: Any) -> Node:
 
 
 def of(samples: Any, name: str) -> tuple[float | None, ...]:
-    """up, count, CPU seconds and memory of one name; None is what is absent."""
-    families = ("up", "count", "cpu_seconds_total", "resident_memory_bytes")
+    """up, instances, CPU seconds and memory of one name; None is what is absent."""
+    families = ("up", "instances", "cpu_seconds_total", "resident_memory_bytes")
     return tuple(samples.get(f'headroom_process_{family}{{process="{name}"}}') for family in families)
 
 
