@@ -17,6 +17,18 @@ ROUNDS, SCRAPES, STARTS = 5, 60, 10
 # node_exporter has no such collector; all else that we serve stands against its own process, Go and HTTP families.
 NOT_ITS_FAMILIES = ("--no-collector.named_processes",)
 
+MIB = 1 << 20
+FLOOR = """
+import ctypes, re, socket, sys, threading, zlib
+import httptools, psutil
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    connection.close()
+"""
+
 
 class Row(NamedTuple):
     """One line of the table: medians of ours and of the peer, and what must not be exceeded, if anything."""
@@ -101,12 +113,20 @@ def _interleaved(
 
 def _memory(ours: Measured, peer: Measured) -> list[Row]:
     """After the scrapes above, which are more than 300 for each."""
-    mib = 1 << 20
-    found = [Row("memory after 300 scrapes: RSS", "MiB", ours.rss_bytes() / mib, peer.rss_bytes() / mib, 0.85)]
+    found = [Row("memory after 300 scrapes: RSS", "MiB", ours.rss_bytes() / MIB, peer.rss_bytes() / MIB, 0.85)]
     a, b = ours.working_set_bytes(), peer.working_set_bytes()
     if a is not None and b is not None:
-        found.append(Row("memory after 300 scrapes: cgroup working set", "MiB", a / mib, b / mib, 0.85))
+        found.append(Row("memory after 300 scrapes: cgroup working set", "MiB", a / MIB, b / MIB, 0.85))
+        found.append(Row("the same of Python with psutil and httptools, idle", "MiB", _floor_bytes() / MIB, b / MIB))
     return found
+
+
+def _floor_bytes() -> int:
+    """The working set of a process that has imported what ours cannot do without, and does nothing."""
+    port = free_port()
+    with Measured("floor", [sys.executable, "-c", FLOOR, str(port)], port) as floor:
+        floor.first_answer_s()
+        return floor.working_set_bytes() or 0
 
 
 def _starts(exporter: str) -> Row:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agent.collectors.devices import label
-from agent.model import Declared, Family, Key, Part, Type, Writer
+from agent.model import Block, Declared, Family, Key, Part, Type, Writer
 from agent.sources.host import Host
 from agent.sources.net_class import IFF_UP, Interface, NetClass
 
@@ -63,7 +63,8 @@ class Netclass:
         self._names: tuple[str, ...] = ()
         self._keys: tuple[Key, ...] = ()
         self._gaps: dict[tuple[bool, ...], tuple[Key, ...]] = {}
-        self._info: tuple[Key, ...] = ()
+        self._last: list[Interface] = []
+        self._blocks: list[Block] = []
 
     def collect(self, out: Writer) -> None:
         interfaces: list[Interface] = []
@@ -72,17 +73,18 @@ class Netclass:
                 interface = device.read()
                 if interface is not None:
                     interfaces.append(interface)
-        if interfaces:
-            self._write(interfaces, out)
+        if interfaces != self._last:
+            written = Writer()
+            if interfaces:
+                self._write(interfaces, written)
+            self._blocks, self._last = written.blocks, interfaces
+        out.again(self._blocks)
 
     def _write(self, interfaces: Sequence[Interface], out: Writer) -> None:
         columns = tuple(zip(*interfaces, strict=True))
         self._follow(columns[0])
         self._many(out, UP, [None if i.operstate is None else int(i.operstate == "up") for i in interfaces])
-        info = tuple(map(_info, interfaces))
-        if info != self._info:
-            self._info = info
-        out.many(INFO, self._info, (1,) * len(info))
+        out.info(INFO, *map(_info, interfaces))
         for position, family in _COLUMNS:
             self._many(out, family, columns[position])
         self._many(out, SPEED, [self._speed_bytes(i.speed_mbits) for i in interfaces])

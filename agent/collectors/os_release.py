@@ -30,6 +30,7 @@ SUPPORT_END = Family(
     "gauge",
     "Metric containing the end-of-life date timestamp of the OS.",
 )
+LOOK_EVERY_S: Final = 60.0
 
 
 class OsRelease:
@@ -39,6 +40,8 @@ class OsRelease:
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
         self._rootfs = host.rootfs
+        self._calls = host.calls
+        self._look_again_s = 0.0
         self._known: tuple[Edition, Release] | None = None
 
     def collect(self, out: Writer) -> None:
@@ -52,10 +55,13 @@ class OsRelease:
                 out.one(SUPPORT_END, _midnight(release.support_end))
 
     def _release(self) -> Release:
-        """An upgrade replaces the file at any time; looking whether it did is cheaper than reading it."""
-        edition = find_os_release(self._rootfs)
-        if self._known is None or self._known[0] != edition:
-            self._known = (edition, read_os_release(self._rootfs, edition))
+        """An upgrade may replace the file: it is looked for once in ``LOOK_EVERY_S``, and read when it is another."""
+        now_s = self._calls.monotonic_s()
+        if self._known is None or now_s >= self._look_again_s:
+            edition = find_os_release(self._rootfs)
+            if self._known is None or self._known[0] != edition:
+                self._known = (edition, read_os_release(self._rootfs, edition))
+            self._look_again_s = now_s + LOOK_EVERY_S
         return self._known[1]
 
 

@@ -76,19 +76,34 @@ def parse_interface(name: str, attributes: Sequence[bytes | None]) -> Interface:
 class Device:
     """One name below class/net, read again and again, and which of its attributes are worth asking for."""
 
-    __slots__ = ("_directory", "_identity", "_ifindex", "_of_running", "_others", "_sysfs", "name")
+    __slots__ = (
+        "_attributes",
+        "_directory",
+        "_identity",
+        "_ifindex",
+        "_interface",
+        "_of_running",
+        "_others",
+        "_sysfs",
+        "name",
+    )
 
     def __init__(self, sysfs: Root, name: str) -> None:
         self.name = name
         self._sysfs = sysfs
         self._directory = f"{DIRECTORY}/{name}"
         self._ifindex = b""
+        self._attributes: list[bytes | None] = []
+        self._interface: Interface | None = None
         self._identity: list[bytes | None] = [None] * len(ATTRIBUTES)
         self._of_running: dict[int, str] = {}
         self._others: dict[int, str] = {}
 
     def read(self) -> Interface | None:
-        """The device as it is now, or None when there is none of this name any more."""
+        """The device as it is now, or None when there is none of this name any more.
+
+        Every attribute is read; when none has changed, this is the same object as the last time.
+        """
         try:
             ifindex = self._sysfs.attribute(f"{self._directory}/ifindex")
             if ifindex != self._ifindex:
@@ -100,7 +115,10 @@ class Device:
                 self._read_into(attributes, self._of_running)
         except Gone:
             return None
-        return parse_interface(self.name, attributes)
+        if attributes != self._attributes:
+            self._interface = parse_interface(self.name, attributes)
+            self._attributes = attributes
+        return self._interface
 
     def _meet(self, ifindex: bytes) -> None:
         """Another device than the last of this name: it may have what that one had not."""

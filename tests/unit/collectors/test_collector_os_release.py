@@ -12,6 +12,7 @@ import pytest
 from agent.collectors.os_release import OsRelease
 from agent.errors import Gone, Malformed
 from agent.sources.host import Host
+from tests.unit.conftest import FakeCalls
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 
@@ -55,14 +56,19 @@ def test_a_bad_date_costs_only_itself(make_host: Callable[..., Host], collect: A
     assert [type(error) for error in samples.errors] == [Malformed]
 
 
-def test_an_upgrade_is_seen(make_host: Callable[..., Host], collect: Any, tmp_path: Path) -> None:
-    """Whether the file is replaced by another or rewritten in place."""
+def test_an_upgrade_is_seen_within_a_minute(
+    make_host: Callable[..., Host], calls: FakeCalls, collect: Any, tmp_path: Path
+) -> None:
+    """Whether the file is replaced by another or rewritten in place; looking for it costs once in a minute."""
     collector = OsRelease(make_host({"root/etc/os-release": "VERSION_ID=11\n"}), {})
     assert _values(collect(collector), "node_os_version") == [11]
     make_host({"root/etc/os-release.new": "VERSION_ID=12\n"})
     os.replace(tmp_path / "root/etc/os-release.new", tmp_path / "root/etc/os-release")
+    assert _values(collect(collector), "node_os_version") == [11]
+    calls.now_monotonic_s += 61
     assert _values(collect(collector), "node_os_version") == [12]
     make_host({"root/etc/os-release": "VERSION_ID=13.5\n"})
+    calls.now_monotonic_s += 61
     assert _values(collect(collector), "node_os_version") == [13.5]
 
 
