@@ -3,7 +3,7 @@
 Source: files that cron jobs and the like write, https://prometheus.io/docs/instrumenting/exposition_formats.
 Shape: ``# HELP`` and ``# TYPE`` lines before samples; the last line ends like every other, else the file is half
 written. Units: the writer's. Errors: Malformed, and then nothing of the file counts.
-Cost: 20 us per sample; prometheus_client, which reads the samples, is loaded for the first (9 MiB).
+Cost: 20 us per sample; prometheus_client, which reads the samples, is loaded for the first (14 MiB).
 """
 
 from __future__ import annotations
