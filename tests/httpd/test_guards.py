@@ -118,12 +118,21 @@ def test_what_is_not_an_address_is_refused(text: str) -> None:
 
 
 def test_addresses_of_both_families_can_be_listened_on() -> None:
-    """IPv4, IPv6 in brackets, a name, and every address at once."""
-    for text, loopback in (("127.0.0.1:0", True), ("[::1]:0", True), ("localhost:0", True), (":0", False)):
+    """IPv4, IPv6 in brackets, and every address at once; what only this machine reaches is known as such."""
+    for text, loopback in (("127.0.0.1:0", True), ("[::1]:0", True), (":0", False)):
         address = parse_address(text)
         assert address.is_loopback is loopback
         listen(address).close()
+    assert parse_address("localhost:0").is_loopback
+    assert not parse_address("node-1.example:0").is_loopback
     assert str(parse_address("[::1]:9910")) == "[::1]:9910"
+
+
+def test_a_name_that_does_not_resolve_is_said() -> None:
+    """The error names the address."""
+    address = parse_address("no-such-name.invalid:9910")
+    with pytest.raises(ListenError, match=r"cannot listen on no-such-name.invalid:9910"):
+        listen(address)
 
 
 def test_a_port_in_use_is_said() -> None:
