@@ -24,6 +24,7 @@ REASONS: Final[dict[int, str]] = {
 HEAD_BYTES_MAX: Final = 16384
 TARGET_BYTES_MAX: Final = 8192
 BODY_BYTES_MAX: Final = 65536
+PARAMETERS_MAX: Final = 200
 
 
 class Refused(Exception):
@@ -44,12 +45,12 @@ class Request(NamedTuple):
     keep_alive: bool
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The query as decoded pairs, in order."""
+        """The query as decoded pairs, in order. Raises ValueError for more than ``PARAMETERS_MAX`` of them."""
         if not self.query:
             return []
         from urllib.parse import parse_qsl  # only for a query
 
-        return parse_qsl(self.query, keep_blank_values=True, max_num_fields=200)
+        return parse_qsl(self.query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
 
 
 class Response(NamedTuple):

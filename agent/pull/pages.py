@@ -53,7 +53,7 @@ class Pages:
     def _metrics(self, request: Request) -> Response:
         try:
             chosen = self._chosen(request)
-        except LookupError as error:
+        except (LookupError, ValueError) as error:
             return refusal(400, str(error.args[0]))
         part = _PART_OF.get(request.path)
         if chosen is not None:

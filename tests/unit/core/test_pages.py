@@ -106,7 +106,9 @@ def test_collect_and_exclude_choose(query: str, found: set[str]) -> None:
     assert site.stat.calls == (1 if "node_stat" in found else 0)
 
 
-@pytest.mark.parametrize("query", ["collect[]=nothing", "exclude[]=nothing", "collect[]=stat&exclude[]=pods"])
+@pytest.mark.parametrize(
+    "query", ["collect[]=nothing", "exclude[]=nothing", "collect[]=stat&exclude[]=pods", "collect[]=stat&" * 300]
+)
 def test_a_choice_that_cannot_be_made_is_refused(query: str) -> None:
     """Unknown names and contradictions are 400 with one line that says why."""
     status, text = Site().ask(f"/metrics?{query}")
