@@ -8,9 +8,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from agent import __version__, collectors, log
+from agent import __version__, collectors, engine, log
+from agent.collectors import selection
 from agent.collectors.telemetry import Telemetry
 from agent.config.load import Config
 from agent.engine import Engine
@@ -19,16 +20,30 @@ from agent.httpd.address import Address, listen, parse_address
 from agent.httpd.connection import Limits
 from agent.httpd.credentials import Credentials
 from agent.httpd.server import Server
-from agent.model import Collector
+from agent.model import Collector, Declared
+from agent.pull import telemetry
 from agent.pull.pages import PATHS, Pages
-from agent.pull.telemetry import PullTelemetry
 from agent.sources.host import Host
+from agent.sources.kubelet import telemetry as kubelet_telemetry
+from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
+
+if TYPE_CHECKING:
+    from agent.sources.kubelet.client import Client
+    from agent.sources.kubelet.poller import Poller
 
 STOP_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM}
 M_ARENA_MAX: Final = -8  # malloc.h
 
+# What the agent serves about itself, besides what its collectors declare.
+OWN_FAMILIES: Final[Declared] = (
+    *engine.FAMILIES,
+    *telemetry.FAMILIES,
+    *kubelet_telemetry.FAMILIES,
+    selection.DROPPED,
+)
 
-def host_of(config: Config) -> Host:
+
+def host_of(config: Config, kubelet: Kubelet = NO_KUBELET) -> Host:
     """The node that the settings point at."""
     return Host.at(
         config["path.procfs"],
@@ -37,7 +52,23 @@ def host_of(config: Config) -> Host:
         config["path.calls"],
         config["node-name"],
         config["path.udev.data"],
+        kubelet,
+        config["kubelet.cgroup-root"],
     )
+
+
+def kubelet_client(config: Config) -> Client | None:
+    """How to ask the node's kubelet, if there is one to ask. Raises ConfigError."""
+    if not config["kubelet.url"]:
+        return None
+    from agent.sources.kubelet.client import Client
+    from agent.sources.kubelet.endpoint import parse_endpoint
+    from agent.sources.kubelet.trust import Trust
+
+    files = (config["kubelet.ca-file"], config["kubelet.cert-file"])
+    trust = Trust(*files, config["kubelet.server-name"], config["kubelet.insecure-skip-verify"])
+    trust.check()
+    return Client(parse_endpoint(config["kubelet.url"]), trust, config["kubelet.token-file"])
 
 
 class Agent:
@@ -46,15 +77,19 @@ class Agent:
     def __init__(self, config: Config) -> None:
         self.address = parse_address(config["listen"])
         tls, credentials = guards(config)
-        host = host_of(config)
-        telemetry = PullTelemetry(PATHS)
-        chosen: list[Collector] = [*collectors.build(config, host), Telemetry(telemetry.instruments)]
+        host, self._poller = _with_kubelet(config)
+        observer = telemetry.PullTelemetry(PATHS)
+        choice = selection.Selection(config.section("containers"))
+        instruments = [*observer.instruments, choice.budget.dropped_total]
+        if self._poller:
+            instruments += self._poller.telemetry.instruments
+        chosen: list[Collector] = [*collectors.build(config, host, choice), Telemetry(instruments)]
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
         pages = Pages(self.engine, credentials, config["pull.max-age"])
         self._listener: socket.socket = listen(self.address)
         self.address = Address(self.address.host, self._listener.getsockname()[1])
         limits = Limits(connections=max(1, config["http.max-connections"]))
-        self._server = Server(self._listener, pages, telemetry, tls, limits)
+        self._server = Server(self._listener, pages, observer, tls, limits)
         self.url = f"{'https' if tls else 'http'}://{_reachable(self.address)}"
 
     def run(self) -> int:
@@ -70,14 +105,34 @@ class Agent:
         _share_one_arena()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited by every thread; sigwait takes them
         threading.Thread(target=self._server.serve, name="accept", daemon=True).start()
+        if self._poller is not None:
+            self._poller.start()
         self.engine.snapshot()  # so that the first scrape finds everything loaded
         gc.collect()
         gc.freeze()  # what is wired now lives as long as we do: the collector need not look at it again
         log.info("serving", version=__version__, url=self.url, collectors=len(self.engine.collectors))
         signal.sigwait(STOP_SIGNALS)
         self._server.stop()
+        if self._poller is not None:
+            self._poller.stop()
         log.info("stopped")
         return 1 if failed else 0
+
+
+def _with_kubelet(config: Config) -> tuple[Host, Poller | None]:
+    """The node, with whoever will ask its kubelet."""
+    client = kubelet_client(config)
+    if client is None:
+        return host_of(config), None
+    from agent.sources.kubelet.poller import Poller
+
+    if config["kubelet.poll-interval"] < 1:
+        raise ConfigError("--kubelet.poll-interval: 1s at least; what the kubelet says changes every 10s")
+    if config["kubelet.insecure-skip-verify"]:
+        log.warn("the kubelet's certificate is not verified: whoever answers in its place gets our token")
+    kubelet = Kubelet()
+    host = host_of(config, kubelet)
+    return host, Poller(kubelet, client, host.calls, config["kubelet.poll-interval"])
 
 
 def guards(config: Config) -> tuple[Callable[[], Any] | None, Credentials | None]:

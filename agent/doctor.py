@@ -13,6 +13,7 @@ from agent.httpd.address import listen, parse_address
 from agent.model import Collector
 from agent.pull.pages import MAIN_JOB
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import Kubelet
 
 State = Literal["ok", "none", "lost", "fail"]
 _MEANING: Final[dict[State, str]] = {
@@ -33,9 +34,10 @@ class Finding(NamedTuple):
 
 def examine(config: Config, out: TextIO) -> int:
     """Prints every finding. 1 if the main job, reading the node's CPU and memory, cannot run here."""
-    host = app.host_of(config)
+    host = app.host_of(config, Kubelet())
     chosen = collectors.build(config, host)
-    findings = [*_place(host), *_doors(config), *_collectors(chosen, config["collection.deadline"])]
+    findings = [*_place(host), *_doors(config), *_kubelet(config, host)]
+    findings += _collectors(chosen, config["collection.deadline"])  # after the kubelet, whose documents they use
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"{finding.state:<4}  {finding.subject:<{width}}  {finding.detail}".rstrip(), file=out)
@@ -66,6 +68,29 @@ def _doors(config: Config) -> Iterator[Finding]:
         yield Finding("ok", "listener", f"can listen on {address}")
     except AgentError as error:
         yield Finding("lost", "listener", f"{error} (fine if that is the agent itself)")
+
+
+def _kubelet(config: Config, host: Host) -> Iterator[Finding]:
+    """What the node's kubelet says, one line for each of its paths."""
+    client = app.kubelet_client(config)
+    if client is None:
+        yield Finding("lost", "kubelet", "not asked: give --kubelet.url, such as https://$(NODE_IP):10250")
+        return
+    from agent.sources.kubelet import poller
+    from agent.sources.kubelet.diagnosis import Doctor
+    from agent.sources.kubelet.endpoint import PATHS
+    from agent.sources.kubelet.failure import Failed
+
+    explainer = Doctor(client.endpoint, host.node_name, config["kubelet.allow-proxy"])
+    if config["kubelet.insecure-skip-verify"]:
+        yield Finding("lost", "kubelet TLS", "not verified: whoever answers in its place gets our token")
+    for path in PATHS:
+        try:
+            poller.fetch(host.kubelet, client, host.calls, path)
+            yield Finding("ok", f"kubelet {path.path}", f"by get on {path.grant}")
+        except Failed as failure:
+            yield Finding("lost", f"kubelet {path.path}", explainer.explain(path, failure))
+    client.close()
 
 
 def _collectors(chosen: Sequence[Collector], deadline_s: float) -> Iterator[Finding]:

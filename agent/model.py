@@ -21,7 +21,13 @@ Key = tuple[str, ...]
 Value = int | float
 
 PARTS: Final[tuple[Part, ...]] = ("node", "cadvisor", "headroom")
-_PART_BY_PREFIX: Final[dict[str, Part]] = {"headroom": "headroom", "container": "cadvisor", "machine": "cadvisor"}
+_PART_BY_PREFIX: Final[dict[str, Part]] = {
+    "headroom": "headroom",
+    "container": "cadvisor",
+    "machine": "cadvisor",
+    "kubelet": "headroom",  # what the kubelet's own page has, where profile=beside still wants it
+    "kube": "headroom",
+}
 
 
 class Family:

@@ -12,6 +12,27 @@ LOG: Final = (
     Setting("log.format", "text", "logfmt", "How log lines are written, to stderr.", ("logfmt", "json")),
 )
 
+KUBELET: Final = (
+    Setting(
+        "kubelet.url", "text", "", "The node's kubelet: https://HOST:PORT, or http:// on loopback; none by default."
+    ),
+    Setting("kubelet.ca-file", "text", "", "PEM CAs of the kubelet's certificate; without it the service account's."),
+    Setting("kubelet.cert-file", "text", "", "PEM certificate that the kubelet must show exactly; needs no CA."),
+    Setting("kubelet.server-name", "text", "", "The name in the kubelet's certificate, where it lacks the URL's host."),
+    Setting("kubelet.token-file", "text", "", "Bearer token to ask with; without it the service account's, over TLS."),
+    Setting("kubelet.insecure-skip-verify", "bool", False, "Send the token to whoever answers. A last resort."),
+    Setting(
+        "kubelet.allow-proxy",
+        "bool",
+        False,
+        "For a kubelet before 1.33: doctor may suggest nodes/proxy. Requests are the same; RBAC is what decides.",
+    ),
+    Setting(
+        "kubelet.poll-interval", "seconds", 60.0, "How often to ask at rest; while an eviction is near, every 10s."
+    ),
+    Setting("kubelet.cgroup-root", "text", "", "The kubelet's cgroupRoot; without it what its configz says, or /."),
+)
+
 HOST: Final = (
     Setting("path.procfs", "text", "/proc", "Where the node's procfs is mounted."),
     Setting("path.sysfs", "text", "/sys", "Where the node's sysfs is mounted."),
@@ -20,6 +41,7 @@ HOST: Final = (
     Setting("path.calls", "text", "", "A recorded node's answers to system calls; without it the kernel is asked."),
     Setting("cluster", "text", "", "The cluster this node is in."),
     Setting("node-name", "text", "", "This node's name in its cluster; in a pod, the nodename of node_uname_info."),
+    *KUBELET,
 )
 
 AGENT: Final = (

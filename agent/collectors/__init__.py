@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from agent.config.load import Config
 from agent.config.setting import Setting
 from agent.errors import ConfigError
 from agent.model import Collector
 from agent.sources.host import Host
+
+if TYPE_CHECKING:
+    from agent.collectors.selection import Selection
 
 
 class Entry(NamedTuple):
@@ -195,11 +198,29 @@ CATALOG: Final[tuple[Entry, ...]] = (
         (Setting("collector.top_processes.count", "int", 10, "How many command names to report per resource."),),
         enabled=False,
     ),
+    Entry("pod_storage", "pod_storage:PodStorage"),
+    Entry("volume_stats", "volume_stats:VolumeStats"),
+    Entry("pod_state", "pod_state:PodState", enabled=False),
     # last, so that a text file cannot take the name of a family of ours
     Entry(
         "textfile",
         "textfile:Textfile",
         (Setting("collector.textfile.directory", "list", (), "Directory of *.prom files, or a glob of directories."),),
+    ),
+)
+
+SELECTION: Final = (
+    Setting("containers.namespace-include", "regexp", "", "Regexp of the namespaces whose pods to report."),
+    Setting("containers.namespace-exclude", "regexp", "", "Regexp of the namespaces to leave out, of those included."),
+    Setting("containers.label-include", "list", (), "Pod labels, key=value or key: report pods that have one."),
+    Setting("containers.label-exclude", "list", (), "Pod labels, key=value or key: leave out pods that have one."),
+    Setting("containers.metric-include", "regexp", "", "Regexp of the metrics of pods and containers to report."),
+    Setting("containers.metric-exclude", "regexp", "", "Regexp of the metrics to leave out, of those included."),
+    Setting(
+        "containers.series-per-namespace",
+        "int",
+        0,
+        "The most series that a namespace may have here; its youngest pods lose theirs. 0 is no limit.",
     ),
 )
 
@@ -209,15 +230,20 @@ DISABLE_DEFAULTS: Final = _flag("disable-defaults", "Set all collectors to disab
 def settings() -> Iterator[Setting]:
     """Every setting that a collector has, and the switches between them."""
     yield DISABLE_DEFAULTS
+    yield from SELECTION
     for entry in CATALOG:
         yield entry.switch
         yield from entry.settings
 
 
-def build(config: Config, host: Host) -> list[Collector]:
-    """The enabled collectors, in the order of the catalog. Raises ConfigError for options that exclude each other."""
+def build(config: Config, host: Host, selection: Selection | None = None) -> list[Collector]:
+    """The enabled collectors, in the order of the catalog. Raises ConfigError for options that exclude each other.
+
+    Those that report pods share one selection, and so one budget.
+    """
+    shared = {} if selection is None else {"selection": selection}
     return [
-        cast("Any", entry.load())(host, config.section(f"collector.{entry.name}"))
+        cast("Any", entry.load())(host, config.section(f"collector.{entry.name}") | shared)
         for entry in CATALOG
         if _wanted(entry, config)
     ]

@@ -36,12 +36,16 @@ MOUNT_INFO = _gauge("mount_info", "Filesystem mount information.", ("device", "m
 
 
 class _Wanted(NamedTuple):
-    """A mount that is reported: where it is for the node (as text) and for us, and whether it may hang."""
+    """A mount that is reported: where it is for the node (as text) and for us, and whether it may hang.
+
+    ``numbers`` are the device numbers of all that is mounted there under this device's name.
+    """
 
     mount: Mount
     mount_point: str
     path: str
     slow: bool
+    numbers: tuple[tuple[str, str], ...]
 
 
 class Filesystem:
@@ -71,15 +75,20 @@ class Filesystem:
         self._keys.write(answers, out)
 
     def _choose(self, mounts: Sequence[Mount]) -> list[_Wanted]:
-        """Each (device, mount point, type) once, and then the later mount: it covers the earlier ones."""
+        """Each (device, mount point, type) once, and then the later mount: it covers the earlier ones.
+
+        The earlier ones are still mounted below it, and keep their line in ``node_filesystem_mount_info``.
+        """
         slow = may_hang(mounts)
-        chosen = {}
+        chosen: dict[tuple[str, str, str], _Wanted] = {}
         for mount in mounts:
             point = self._as_the_node_sees_it(mount.mount_point)
             shown = point.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             if self._points.wanted(shown) and self._types.wanted(mount.fs_type):
-                wanted = _Wanted(mount, shown, self._rootfs + point, mount.mount_point in slow)
-                chosen[mount.device, shown, mount.fs_type] = wanted
+                key = (mount.device, shown, mount.fs_type)
+                numbers = chosen[key].numbers if key in chosen else ()
+                numbers = tuple(dict.fromkeys((*numbers, (mount.major, mount.minor))))
+                chosen[key] = _Wanted(mount, shown, self._rootfs + point, mount.mount_point in slow, numbers)
         return list(chosen.values())
 
     def _as_the_node_sees_it(self, path: str) -> str:
@@ -109,12 +118,13 @@ class _Keys:
         answering = [key for key, error in zip(self._all, errors, strict=True) if not error]
         self._answering = self._all if len(answering) == len(self._all) else tuple(answering)
         self._devices = tuple(
-            (key[0], wanted.mount.major, wanted.mount.minor, key[1])
+            (key[0], major, minor, key[1])
             for wanted, key, error in zip(mounts, self._all, errors, strict=True)
             if not error
+            for major, minor in wanted.numbers
         )
         self._zeros = (0,) * len(answering)
-        self._ones = (1,) * len(answering)
+        self._ones = (1,) * len(self._devices)
 
     def fit(self, mounts: list[_Wanted], errors: tuple[str, ...]) -> bool:
         return mounts is self._mounts and errors == self._errors

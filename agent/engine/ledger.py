@@ -14,7 +14,8 @@ SAID_MAX: Final = 1000
 ERRORS = Family(
     "headroom_collector_errors_total",
     "counter",
-    "What a collector could not read, by reason: gone, unsupported, denied, malformed, failed, overdue or defect.",
+    "What a collector could not read or was not to give, by reason: gone, unsupported, denied, malformed, failed, "
+    "overdue, budget or defect.",
     ("collector", "reason"),
 )
 

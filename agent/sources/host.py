@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from agent.sources.calls import Calls, RecordedCalls, SystemCalls
+from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
 from agent.sources.root import Root
 
 UDEV_DATA: Final = "/run/udev/data"
 
 
 class Host:
-    """Where the node's trees are, and who answers for its kernel."""
+    """Where the node's trees are, who answers for its kernel, and what its kubelet last said.
 
-    __slots__ = ("_net", "calls", "node_name", "procfs", "rootfs", "sysfs", "udev_data")
+    ``cgroup_root`` is the kubelet's setting of that name, where it is known without asking.
+    """
+
+    __slots__ = ("_net", "calls", "cgroup_root", "kubelet", "node_name", "procfs", "rootfs", "sysfs", "udev_data")
 
     def __init__(
         self,
@@ -23,6 +27,8 @@ class Host:
         calls: Calls,
         node_name: str = "",
         udev_data: Root | None = None,
+        kubelet: Kubelet = NO_KUBELET,
+        cgroup_root: str = "",
     ) -> None:
         self.procfs = procfs
         self.sysfs = sysfs
@@ -30,6 +36,8 @@ class Host:
         self.calls = calls
         self.node_name = node_name
         self.udev_data = udev_data or Root(UDEV_DATA)
+        self.kubelet = kubelet
+        self.cgroup_root = cgroup_root
         self._net = "1/net" if procfs.exists("1/net") else "net"
 
     @classmethod
@@ -41,6 +49,8 @@ class Host:
         recorded_calls: str = "",
         node_name: str = "",
         udev_data: str = UDEV_DATA,
+        kubelet: Kubelet = NO_KUBELET,
+        cgroup_root: str = "",
     ) -> Host:
         """The node whose trees are mounted there. ``recorded_calls`` is a file that answers in the kernel's place."""
         root = Root(rootfs)
@@ -49,7 +59,7 @@ class Host:
             calls = RecordedCalls.read(recorded_calls, rootfs)
         else:
             calls = SystemCalls(procfs, rootfs, root / root.resolve("etc/localtime"))
-        return cls(Root(procfs), Root(sysfs), root, calls, node_name, Root(udev_data))
+        return cls(Root(procfs), Root(sysfs), root, calls, node_name, Root(udev_data), kubelet, cgroup_root)
 
     def net(self, name: str) -> str:
         """A file of the node's network namespace, relative to procfs.

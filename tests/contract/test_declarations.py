@@ -8,16 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from agent import engine
+from agent import app
 from agent.collectors import CATALOG, Entry
 from agent.model import Declared, Family, FamilyRule
-from agent.pull import telemetry
 
 METRIC = re.compile(r"[a-z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 RESERVED = {"le", "quantile", "job", "instance"}  # a server or a histogram gives these their meaning
 
-OWN = {"engine": engine.FAMILIES, "pull": telemetry.FAMILIES}
+OWN = {"app": app.OWN_FAMILIES}
 DECLARATIONS = [pytest.param(lambda entry=entry: entry.load().families, id=entry.name) for entry in CATALOG]
 DECLARATIONS += [pytest.param(lambda families=families: families, id=name) for name, families in OWN.items()]
 

@@ -23,6 +23,10 @@ from agent.exposition.negotiate import Format
 from agent.exposition.render import Renderer
 from agent.model import Block
 from agent.settings import AGENT, HOST, LOG
+from agent.sources.kubelet.pods import parse_pods
+from agent.sources.kubelet.slot import Document, Kubelet
+from agent.sources.kubelet.summary import parse_summary
+from tests.kubelet.bodies import body
 from tests.tools.recorded import Node, archive_of, unpack
 
 HERE: Final = Path(__file__).resolve().parents[1]
@@ -34,10 +38,14 @@ TEXTFILE_DIRECTORY: Final = {"collector.textfile.directory": "textfile"}
 
 
 class Recorded(NamedTuple):
-    """A recorded node and the settings it is shown with, besides where its trees are."""
+    """A recorded node and the settings it is shown with, besides where its trees are.
+
+    ``kubelet`` names the recording in tests/fixtures/kubelet of what its kubelet said at the same moment, if any.
+    """
 
     name: str
     settings: dict[str, str]
+    kubelet: str = ""
 
 
 NODES: Final = (
@@ -45,6 +53,16 @@ NODES: Final = (
     Recorded("raid", TEXTFILE_DIRECTORY),
     Recorded("vm", {**TEXTFILE_DIRECTORY, "collector.named_processes.names": "python3"}),
 )
+
+# What its kernel says is the kubelet's own choice of files, so it is no subject for node_exporter.
+WITH_KUBELET: Final = (
+    Recorded(
+        "kubelet-idle",
+        {**TEXTFILE_DIRECTORY, "kubelet.cgroup-root": "/rkube", "collector.pod_state.enabled": "true"},
+        "idle",
+    ),
+)
+GOLDENS: Final = (*NODES, *WITH_KUBELET)
 
 # Families whose values depend on the moment of the run or on the process that runs, not on the node.
 _FOOTPRINT: Final = "what the process that runs the test uses"
@@ -72,12 +90,22 @@ def config_of(node: Node, settings: Mapping[str, str]) -> Config:
     return configured({**node.settings, **settings})
 
 
-def blocks_of(config: Config) -> list[Block]:
+def blocks_of(config: Config, kubelet: str = "") -> list[Block]:
     """What one collection gives, without the families of NOT_GOLDEN."""
     host = host_of(config)
+    if kubelet:
+        host.kubelet = said(kubelet, host.calls.monotonic_s())
     batch = Engine(collectors.build(config, host), host.calls).snapshot()
     left_out = {name for name, _ in NOT_GOLDEN}
     return [block for block in batch.blocks if block.family.name not in left_out]
+
+
+def said(recording: str, monotonic_s: float) -> Kubelet:
+    """What a recorded kubelet has just said."""
+    kubelet = Kubelet()
+    kubelet.put_pods(Document(parse_pods(body(recording, "pods")), monotonic_s, 0.0))
+    kubelet.put_summary(Document(parse_summary(body(recording, "stats_summary")), monotonic_s, 0.0))
+    return kubelet
 
 
 def lay_out(recorded: Recorded, directory: Path) -> Node:
@@ -96,7 +124,7 @@ def collect(recorded: Recorded, directory: Path) -> list[Block]:
     """
     node = lay_out(recorded, directory)
     with chdir(directory):
-        return blocks_of(config_of(node, recorded.settings))
+        return blocks_of(config_of(node, recorded.settings), recorded.kubelet)
 
 
 def expositions(blocks: Iterable[Block]) -> dict[str, bytes]:
@@ -106,7 +134,7 @@ def expositions(blocks: Iterable[Block]) -> dict[str, bytes]:
 
 
 def main() -> int:
-    for recorded in NODES:
+    for recorded in GOLDENS:
         with tempfile.TemporaryDirectory() as directory:
             found = expositions(collect(recorded, Path(directory)))
         for suffix, content in found.items():

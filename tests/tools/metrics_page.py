@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent import engine
+from agent import app
 from agent.collectors import CATALOG, Entry
 from agent.config.setting import Setting
 from agent.model import Declared, Family, FamilyRule
-from agent.pull import telemetry
 from tests.tools import differences
 from tests.tools.differences import Difference, Omitted
 
@@ -49,7 +48,7 @@ def page() -> str:
     parts = [_INTRODUCTION, "## Collectors\n"]
     parts += [_section(entry) for entry in collectors]
     parts.append(_places([entry for entry in CATALOG if entry.place]))
-    parts.append("## About the agent itself\n\n" + _table((*engine.FAMILIES, *telemetry.FAMILIES)))
+    parts.append("## About the agent itself\n\n" + _table(app.OWN_FAMILIES))
     parts.append(_differences(listed))
     parts.append(_omitted(omitted))
     return "\n".join(parts)
