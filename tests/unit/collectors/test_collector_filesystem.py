@@ -120,42 +120,6 @@ def test_the_later_of_two_equal_mounts_wins(node: RealRoot, collect: Collect) ->
         assert samples[mounted] == 1
 
 
-def test_pseudo_filesystems_are_left_out(node: RealRoot, collect: Collect) -> None:
-    """By type or by mount point, with node_exporter's defaults."""
-    mounts = (
-        EXT4
-        + b"22 27 0:21 / /proc rw - proc proc rw\n"
-        + b"23 27 0:5 / /a rw - cgroup2 c rw\n"
-        + b"24 27 0:6 / /dev/x rw - tmpfs t rw\n"
-    )
-    samples = collect(Filesystem(node.host(mounts), OPTIONS))
-    assert samples.text.count("node_filesystem_size_bytes{") == 1
-
-
-def test_includes_replace_the_default_excludes(node: RealRoot, collect: Collect) -> None:
-    """Of the mount points and of the types, each by itself."""
-    mounts = EXT4 + b"22 27 0:21 / /proc rw - proc proc rw\n"
-    given = OPTIONS | {"mount-points-include": "^/proc$", "fs-types-include": "^proc$"}
-    samples = collect(Filesystem(node.host(mounts), given))
-    assert samples[series("size_bytes", "proc", "/proc", "proc")] == 409600
-    assert 'mountpoint="/"' not in samples.text
-
-
-def test_an_include_and_an_exclude_exclude_each_other(node: RealRoot) -> None:
-    """When somebody gave both."""
-    with pytest.raises(ConfigError, match="fs-types-include"):
-        Filesystem(node.host(EXT4), OPTIONS | {"fs-types-include": "ext4", "fs-types-exclude": "xfs"})
-
-
-def test_the_later_of_two_equal_mounts_wins(node: RealRoot, collect: Collect) -> None:
-    """It covers the earlier one, and statvfs answers for it; both are told as mounted, as node_exporter does."""
-    mounts = b"30 27 0:44 / /over rw - tmpfs t rw\n31 30 0:45 / /over ro - tmpfs t rw\n"
-    samples = collect(Filesystem(node.host(mounts), OPTIONS))
-    assert samples[series("readonly", "t", "/over", "tmpfs")] == 1
-    assert samples['node_filesystem_mount_info{device="t",major="0",minor="45",mountpoint="/over"}'] == 1
-    assert samples.text.count("node_filesystem_mount_info{") == 1
-
-
 def test_escapes_are_undone_in_mount_points_but_not_in_devices(node: RealRoot, calls: Any, collect: Collect) -> None:
     """The label and the path that is asked for are the real ones; a device is labelled as node_exporter does it."""
     calls.space = None
