@@ -68,10 +68,9 @@ class Footprint:
         out.info(BUILD_INFO, self._build)
 
     def _write_process(self, out: Writer) -> None:
-        with self._process.oneshot():
-            cpu = self._process.cpu_times()
-            memory = self._process.memory_info()
-            open_fds = os.stat(f"{OWN_PROCFS}/self/fd").st_size or self._process.num_fds()  # a size since Linux 6.2
+        cpu = self._process.cpu_times()
+        memory = self._process.memory_info()
+        open_fds = os.stat(f"{OWN_PROCFS}/self/fd").st_size or self._process.num_fds()  # a size since Linux 6.2
         out.one(CPU, round(cpu.user + cpu.system, 6))
         out.one(OPEN_FDS, open_fds)
         out.one(MAX_FDS, _soft_limit(self._process, psutil.RLIMIT_NOFILE))
