@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Final, NamedTuple
 
+from tests.node_vm import build
 from tests.tools import peers
 
 
@@ -60,6 +61,10 @@ def _tool(name: str) -> str:
     return "" if shutil.which(name) else f"not installed (Debian's package {peers.TOOLS[name]})"
 
 
+def _node_vm() -> str:
+    return "" if build.path() else "not built; `make test` does it for root on Debian on x86-64"
+
+
 def _is_root() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -72,6 +77,7 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     "root": Requirement(_root, _never),
     "netns": Requirement(_namespaces, _never),
     "cgroup-v1-memory": Requirement(partial(_cgroup_v1, "memory"), _never),
+    "node-vm": Requirement(_node_vm, build.possible),
     **{name: Requirement(partial(_peer, name), peers.on_debian) for name in peers.PEERS},
     **{name: Requirement(partial(_tool, name), _is_root) for name in peers.TOOLS},
 }

@@ -198,6 +198,7 @@ CATALOG: Final[tuple[Entry, ...]] = (
         (Setting("collector.top_processes.count", "int", 10, "How many command names to report per resource."),),
         enabled=False,
     ),
+    Entry("containers", "containers:Containers"),
     Entry("pod_storage", "pod_storage:PodStorage"),
     Entry("volume_stats", "volume_stats:VolumeStats"),
     Entry("pod_state", "pod_state:PodState", enabled=False),

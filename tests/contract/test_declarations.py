@@ -10,7 +10,7 @@ import pytest
 
 from agent import app
 from agent.collectors import CATALOG, Entry
-from agent.model import Declared, Family, FamilyRule
+from agent.model import PARTS, Declared, Family, FamilyRule
 
 METRIC = re.compile(r"[a-z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
@@ -40,7 +40,7 @@ def test_an_entry_is_its_class(entry: Entry) -> None:
     """The catalog's name is the collector's, which is the label value that dashboards see."""
     collector = entry.load()
     assert collector.name == entry.name
-    assert collector.part in ("node", "headroom")
+    assert collector.part in PARTS
     assert collector.families or entry.place, "a collector that is not a place declares families"
 
 

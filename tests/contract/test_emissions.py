@@ -67,9 +67,15 @@ def read_back(blocks: list[Block]) -> None:
     samples = [sample for family in read_text(text) for sample in family.samples]
     strict = [sample for family in read_openmetrics(openmetrics) for sample in family.samples]
     assert len(samples) == len(strict) == sum(len(block.keys) for block in blocks)
-    assert {(one.name, frozenset(one.labels.items())) for one in samples} == {
-        (one.name, frozenset(one.labels.items())) for one in strict
-    }
+    misnamed = {block.family.name for block in blocks if block.family.type == "counter"}  # cAdvisor has one
+    misnamed = {name for name in misnamed if not name.endswith("_total")}
+    told = {(_as_told(one.name, misnamed), frozenset(one.labels.items())) for one in samples}
+    assert told == {(one.name, frozenset(one.labels.items())) for one in strict}
+
+
+def _as_told(name: str, misnamed: set[str]) -> str:
+    """prometheus_client's text parser calls every counter ``_total``, also one that is not."""
+    return name.removesuffix("_total") if name.removesuffix("_total") in misnamed else name
 
 
 def test_a_recorded_node(recorded: tuple[Node, dict[str, str]]) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from tests.peers.exposition import Scrape
 from tests.tools.differences import Difference
 
-# The exporters' own series: they describe two processes, not one machine.
+# Series that only one of them has by its nature: the exporters about themselves, and ours about containers.
 OWN: Final = ("go_*", "process_*", "promhttp_*", "headroom_*")
 # Values that are never equal: how long each exporter took.
 NOT_COMPARED: Final = ("node_scrape_collector_duration_seconds*",)

@@ -77,6 +77,10 @@ NOT_GOLDEN: Final = (
     ("process_virtual_memory_max_bytes", _FOOTPRINT),
     ("process_resident_memory_bytes", _FOOTPRINT),
     ("process_start_time_seconds", _FOOTPRINT),
+    (
+        "container_start_time_seconds",
+        "without a kubelet a directory's time, which unpacking sets",
+    ),
 )
 
 
