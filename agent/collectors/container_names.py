@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agent.collectors.selection import Selection
 from agent.model import Key
 from agent.sources.cgroup.tree import ContainerGroup, PodGroup, Scan
 from agent.sources.host import Host
@@ -27,13 +28,17 @@ SETTLED_S: Final = 10.0  # how long the kubelet may take to list a container tha
 
 
 class Names(NamedTuple):
-    """``containers`` are the leaves to report, with their labels; ``sandboxes`` lead from a pod's uid to its leaf."""
+    """``containers`` are the leaves to report, with their labels; ``sandboxes`` lead from a pod's uid to its leaf.
+
+    ``left_out`` are the uids of pods that nobody wants reported.
+    """
 
     containers: dict[ContainerGroup, Key]
     started_s: dict[ContainerGroup, float]
     sandboxes: dict[str, ContainerGroup]
     pods: dict[str, Pod]
     stats: dict[str, PodStats]
+    left_out: frozenset[str] = frozenset()
 
     def pod(self, uid: str) -> tuple[str, str]:
         """Namespace and name; empty while nobody said."""
@@ -49,8 +54,9 @@ class Names(NamedTuple):
 class Naming:
     """Names the leaves of a scan. The same object while neither the scan nor the kubelet's documents changed."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, selection: Selection) -> None:
         self._kubelet = host.kubelet
+        self._selection = selection
         self._seen: tuple[object, ...] = ()
         self._names = Names({}, {}, {}, {}, {})
 
@@ -75,8 +81,11 @@ class Naming:
             {pod.cgroup_uid: pod for pod in pods.value} if pods else {},
             {stats.uid: stats for stats in summary.value.pods} if summary else {},
         )
+        names = names._replace(left_out=self._unwanted(scan, names))
         statuses = {s.container_id: s for pod in names.pods.values() for s in pod.statuses if s.container_id}
         for group in scan.containers:
+            if group.pod_uid in names.left_out:
+                continue
             status = statuses.get(group.container_id)
             if status is None and pods and group.pod_uid in names.pods and group.born_s + SETTLED_S < pods.time_s:
                 names.sandboxes[group.pod_uid] = group
@@ -87,6 +96,15 @@ class Naming:
             if status and status.started_s is not None:
                 names.started_s[group] = status.started_s
         return names
+
+    def _unwanted(self, scan: Scan, names: Names) -> frozenset[str]:
+        """By what is known of a pod: its namespace and labels, its namespace alone, or nothing."""
+        left_out = set()
+        for uid in {pod.uid for pod in scan.pods} | {group.pod_uid for group in scan.containers}:
+            pod, namespace = names.pods.get(uid), names.pod(uid)[0]
+            if not self._selection.wanted(namespace or None, pod.labels if pod else None):
+                left_out.add(uid)
+        return frozenset(left_out)
 
 
 def _key(group: ContainerGroup, status: ContainerStatus | None, namespace: str, pod: str) -> Key:

@@ -58,7 +58,9 @@ class ContainerNetwork:
         self._wait_s: dict[PodGroup, float] = {}
 
     def give(self, out: Writer, scan: Scan, names: Names) -> None:
-        pods = [pod for pod in scan.pods if names.on_node_network(pod.uid) is not True]
+        pods = [
+            pod for pod in scan.pods if names.on_node_network(pod.uid) is not True and pod.uid not in names.left_out
+        ]
         self._find(pods, scan, names)
         node = namespace_of(self._host.procfs, self._host.net("dev"))
         columns: list[list[tuple[Key, int]]] = [[] for _ in FAMILIES]

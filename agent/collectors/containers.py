@@ -35,6 +35,8 @@ from agent.collectors.container_io import ContainerIo
 from agent.collectors.container_names import Names, Naming
 from agent.collectors.container_network import FAMILIES as NETWORK_FAMILIES
 from agent.collectors.container_network import ContainerNetwork
+from agent.collectors.container_selection import ContainerSelection
+from agent.collectors.selection import selection_of
 from agent.errors import Gone
 from agent.model import Declared, Key, Part, Writer
 from agent.sources.cgroup.processes import Processes
@@ -89,7 +91,9 @@ class Containers:
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
         self._host = host
         self._tree = Tree(host, host.cgroup_root)
-        self._naming = Naming(host)
+        selection = selection_of(options)
+        self._naming = Naming(host, selection)
+        self._selection = ContainerSelection(self.name, self.families, selection)
         self._columns = Columns()
         self._io = ContainerIo(host, self._columns)
         self._open: dict[ContainerGroup, _Open] = {}
@@ -111,6 +115,7 @@ class Containers:
         if found:
             self._give(out, names, found)
         network.give(out, scan, names)
+        self._selection.apply(out, scan, names)
 
     def _ready(self) -> tuple[Reader, ContainerNetwork]:
         """Made at the first collection that finds pods, as a node without any has no use for them."""
