@@ -23,7 +23,8 @@ class Entry(NamedTuple):
     """``target`` is "module:Class" below this package; its constructor takes the Host and its options.
 
     ``settings`` are the collector's own flags, with node_exporter's names and defaults where it has them.
-    ``place`` marks hardware that is recognised but not read yet.
+    ``place`` marks hardware that is recognised but not read yet; ``kubelet`` what nobody but the kubelet knows, so that
+    without one to ask the collector is not even loaded.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Entry(NamedTuple):
     settings: tuple[Setting, ...] = ()
     enabled: bool = True
     place: bool = False
+    kubelet: bool = False
 
     @property
     def switch(self) -> Setting:
@@ -199,9 +201,9 @@ CATALOG: Final[tuple[Entry, ...]] = (
         enabled=False,
     ),
     Entry("containers", "containers:Containers"),
-    Entry("pod_storage", "pod_storage:PodStorage"),
-    Entry("volume_stats", "volume_stats:VolumeStats"),
-    Entry("pod_state", "pod_state:PodState", enabled=False),
+    Entry("pod_storage", "pod_storage:PodStorage", kubelet=True),
+    Entry("volume_stats", "volume_stats:VolumeStats", kubelet=True),
+    Entry("pod_state", "pod_state:PodState", enabled=False, kubelet=True),
     # last, so that a text file cannot take the name of a family of ours
     Entry(
         "textfile",
@@ -252,6 +254,8 @@ def build(config: Config, host: Host, selection: Selection | None = None) -> lis
 
 def _wanted(entry: Entry, config: Config) -> bool:
     key = entry.switch.key
+    if entry.kubelet and not config["kubelet.url"]:
+        return False
     if config.origin(key) == "default" and config[DISABLE_DEFAULTS.key]:
         return False
     return bool(config[key])

@@ -58,7 +58,12 @@ NODES: Final = (
 WITH_KUBELET: Final = (
     Recorded(
         "kubelet-idle",
-        {**TEXTFILE_DIRECTORY, "kubelet.cgroup-root": "/rkube", "collector.pod_state.enabled": "true"},
+        {
+            **TEXTFILE_DIRECTORY,
+            "kubelet.url": "https://127.0.0.1:10250",
+            "kubelet.cgroup-root": "/rkube",
+            "collector.pod_state.enabled": "true",
+        },
         "idle",
     ),
 )
