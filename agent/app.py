@@ -157,7 +157,7 @@ def guards(config: Config) -> tuple[Callable[[], Any] | None, Credentials | None
 
 
 def _share_one_arena() -> None:
-    """Makes the threads allocate from one heap: glibc gives each its own, 1.5 MiB for the few that we have."""
+    """Makes the threads allocate from one heap: glibc would give each its own."""
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has no arenas

@@ -1,6 +1,6 @@
 """Log lines to stderr: logfmt or JSON, UTC, one write per line.
 
-Written by hand because ``logging`` costs 1.5 MiB of memory in a process whose budget is 20. Below ``app`` and
+Written by hand because ``logging`` costs 2 MiB of memory in a process whose budget is 20. Below ``app`` and
 the sinks nothing logs: errors are raised, and whoever isolates them decides what is said.
 Threads: every function may be called from any thread; a line is one write(2), so lines never mix.
 """

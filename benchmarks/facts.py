@@ -90,7 +90,7 @@ def _rendering() -> list[Fact]:
 
     return [
         Fact(f"{SAMPLES} samples rendered, every value changed", _microseconds(changed, 5) / 1000, "ms"),
-        Fact("the same, nothing changed", _microseconds(lambda: renderer.render(blocks[0], "text"), 5) / 1000, "ms"),
+        Fact("the same, nothing changed", _microseconds(lambda: renderer.render(blocks[0], "text"), 5), "us"),
         Fact("the same by prometheus_client", _microseconds(lambda: generate_latest(registry), 5) / 1000, "ms"),
     ]
 

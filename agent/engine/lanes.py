@@ -5,7 +5,7 @@ a driver that sleeps). One that takes longer than ``PATIENCE_S`` keeps its lane 
 another. At its deadline it is given up: the stuck call keeps its one thread, and is not started again until it
 returns. So whatever hangs, a run ends one deadline after its last collector was started.
 
-Normally one lane does everything: one handover, about 55 us, whatever the number of collectors.
+Normally one lane does everything: one handover, about 50 us, whatever the number of collectors.
 Threads: ``run`` by one thread at a time per flight; several flights may share the lanes.
 """
 
