@@ -63,10 +63,9 @@ class Pod(Served):
 def pod(textfiles: Path) -> Iterator[Pod]:
     with tempfile.TemporaryDirectory(prefix="headroom-pod-") as scratch:
         os.chmod(scratch, 0o755)
-        venv = f"{scratch}/venv/bin/{os.path.basename(sys.executable)}"
         command = (
-            *(*NAMESPACES, sys.executable, "-m", "tests.peers.pod", scratch, HOSTNAME, str(REPOSITORY), sys.prefix),
-            *(venv, "-m", "agent.cli", "agent", "--listen", "127.0.0.1:0", "--node-name", os.uname().nodename),
+            *(*NAMESPACES, sys.executable, "-m", "tests.peers.pod", scratch, HOSTNAME),
+            *("agent.cli", "agent", "--listen", "127.0.0.1:0", "--node-name", os.uname().nodename),
             *(f"--path.{name}={scratch}/{tree}" for name, tree in TREES.items()),
             f"--collector.textfile.directory={textfiles}",  # mounted at the same path: it is a label value
         )
