@@ -1,8 +1,9 @@
 """A Batch as text, from remembered pieces.
 
-Most label sets, and most values, are those of the last scrape. So per family the ``name{labels} `` prefixes are kept
-as one %-template for as long as the collector passes the same keys object, and the finished text for as long as
-the values are equal. Measured at 2,000 series: 0.5 ms against 14 ms for prometheus_client; unchanged blocks cost 1 us.
+Most label sets, and many values, are those of the last scrape. So the ``{labels} `` of each sample are kept for as long
+as collectors pass the same keys object, once for all the families that share it; and a family's finished text once its
+values stood still for a scrape. Measured at 2,000 series: 0.4 ms against 14 ms for prometheus_client; unchanged
+blocks cost 1 us.
 
 Both formats carry identical samples and differ in the lines around them. In OpenMetrics a counter that is not named
 ``_total`` and every untyped family is ``unknown`` (a counter family's name there lacks the suffix); ``# EOF`` ends it.
@@ -21,47 +22,75 @@ from agent.model import Block, Family, Key, Value
 FAMILIES_MAX: Final = 4096
 
 
-# What the last rendering of one family left behind: (keys, template, values, text). Replaced as a whole, so that
-# threads never see a mixture. A plain tuple: it is taken apart 300 times a scrape.
-_Piece = tuple[tuple[Key, ...], str, Sequence[Value], str]
+# What the last rendering of one family left behind: (keys, its labels, values, text; empty while the values move).
+# Replaced as a whole, so that threads never see a mixture. A plain tuple: it is taken apart 300 times a scrape.
+_Piece = tuple[tuple[Key, ...], list[str], Sequence[Value], str]
 
 
 class Renderer:
-    """Renders batches of the same collectors again and again. Memory: about twice the size of the text."""
+    """Renders batches of the same collectors again and again. Memory: the labels once, and what stands still."""
 
-    __slots__ = ("_headers", "_pieces")
+    __slots__ = ("_headers", "_labels", "_pieces")
 
     def __init__(self) -> None:
         self._headers: dict[Format, dict[Family, str]] = {"text": {}, "openmetrics": {}}
         self._pieces: dict[Family, _Piece] = {}
+        self._labels: dict[tuple[int, tuple[str, ...]], tuple[tuple[Key, ...], list[str]]] = {}
 
     def render(self, blocks: Iterable[Block], format: Format) -> bytes:
         """The exposition of these blocks, UTF-8. Families appear in the order of their blocks."""
+        self._forget()
         headers, pieces = self._headers[format], self._pieces
         parts: list[str] = []
-        if len(pieces) > FAMILIES_MAX:  # text files that come and go under new names
-            pieces.clear()
-            headers.clear()
         for family, keys, values in blocks:
             header = headers.get(family)
             if header is None:
                 header = headers[family] = _HEADERS[format](family)
             piece = pieces.get(family)
-            if piece is None or keys is not piece[0] or values != piece[2]:
-                piece = pieces[family] = _piece(family, keys, values, piece)
-            parts += (header, piece[3])
+            if piece is None or keys is not piece[0]:
+                piece = (keys, self._labels_of(family, keys), (), "")
+            text = piece[3]
+            if values != piece[2]:
+                text = _text(family, piece[1], values)
+                pieces[family] = (keys, piece[1], values, "")
+            elif not text:
+                text = _text(family, piece[1], values)
+                pieces[family] = (keys, piece[1], values, text)
+            parts += (header, text)
         if format == "openmetrics":
             parts.append("# EOF\n")
         return "".join(parts).encode()
 
+    def _labels_of(self, family: Family, keys: tuple[Key, ...]) -> list[str]:
+        if family.type in ("histogram", "summary"):
+            return [_slot(family, *key) for key in keys]
+        known = self._labels.get((id(keys), family.labels))
+        if known is None:  # what is known keeps its keys alive, so that their id is nobody else's
+            known = (keys, [_braces(zip(family.labels, key, strict=True)) for key in keys])
+            self._labels[id(keys), family.labels] = known
+        return known[1]
 
-def _piece(family: Family, keys: tuple[Key, ...], values: Sequence[Value], last: _Piece | None) -> _Piece:
-    template = last[1] if last is not None and keys == last[0] else _template(family, keys)
+    def _forget(self) -> None:
+        """What no family uses any more: the labels of earlier keys, and text files that came under many names."""
+        if len(self._pieces) > FAMILIES_MAX:
+            self._pieces, self._headers = {}, {"text": {}, "openmetrics": {}}
+        if len(self._labels) > 2 * len(self._pieces) + 16:
+            used = {id(piece[0]) for piece in list(self._pieces.values())}
+            self._labels = {name: known for name, known in list(self._labels.items()) if name[0] in used}
+
+
+def _text(family: Family, labels: list[str], values: Sequence[Value]) -> str:
+    """A line for each value. Joined from three columns: half the price of a template."""
     try:
         plain = isfinite(sum(values))
     except OverflowError:  # an int beyond what a double can hold
         plain = False
-    return keys, template, values, template % (tuple(values) if plain else tuple(map(number, values)))
+    stem = "" if family.type in ("histogram", "summary") else family.name
+    pieces = ["\n" + stem] * (3 * len(labels) + 1)
+    pieces[0], pieces[-1] = stem, "\n"
+    pieces[1::3] = labels
+    pieces[2::3] = map(repr if plain else number, values)
+    return "".join(pieces)
 
 
 def number(value: Value) -> str:
@@ -74,23 +103,16 @@ def number(value: Value) -> str:
     return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
 
 
-def _template(family: Family, keys: tuple[Key, ...]) -> str:
-    if family.type in ("histogram", "summary"):
-        return "".join(_slot_line(family, *key) for key in keys)
-    return "".join(_line(family.name, zip(family.labels, key, strict=True)) for key in keys)
-
-
-def _slot_line(family: Family, suffix: str, bound: str, *labels: str) -> str:
+def _slot(family: Family, suffix: str, bound: str, *labels: str) -> str:
     pairs = list(zip(family.labels, labels, strict=True))
     if bound:
         pairs.append(("le" if family.type == "histogram" else "quantile", bound))
-    return _line(family.name + suffix, pairs)
+    return family.name + suffix + _braces(pairs)
 
 
-def _line(name: str, pairs: Iterable[tuple[str, str]]) -> str:
-    labels = ",".join(f'{label}="{escape_label(value)}"' for label, value in pairs)
-    series = f"{name}{{{labels}}}" if labels else name
-    return series.replace("%", "%%") + " %s\n"
+def _braces(pairs: Iterable[tuple[str, str]]) -> str:
+    labels = ",".join([f'{label}="{escape_label(value)}"' for label, value in pairs])
+    return f"{{{labels}}} " if labels else " "
 
 
 def escape_label(value: str) -> str:

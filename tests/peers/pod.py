@@ -1,4 +1,4 @@
-"""Runs a module of ours as a pod would run it: ``unshare --net ... --fork python3 -m tests.peers.pod SCRATCH HOSTNAME``.
+"""Runs a module of ours as a pod would run it: ``unshare ... python3 -m tests.peers.pod SCRATCH HOSTNAME``.
 
 The new namespaces get what a container runtime gives them: a host name, a loopback device, their own /proc and /sys.
 The node's trees are bound below SCRATCH (``proc``, ``sys``, ``root``), the program and its interpreter beside them
