@@ -58,7 +58,11 @@ def main(scratch: str, hostname: str, *arguments: str) -> None:
     become_nobody()
     os.chdir("/")
     python = f"{scratch}/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{scratch}/src:{scratch}/packages"}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": f"{scratch}/src:{scratch}/packages",
+        "LD_LIBRARY_PATH": f"{scratch}/python/lib",  # an interpreter that was built shared has its library beside it
+    }
     os.execve(python, (python, "-m", *arguments), environment)
 
 
