@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agent import __version__, collectors, engine, log
@@ -22,12 +23,13 @@ from agent.httpd.credentials import Credentials
 from agent.httpd.server import Server
 from agent.model import Collector, Declared
 from agent.pull import telemetry
-from agent.pull.pages import PATHS, Pages
+from agent.pull.pages import EVICTION, PATHS, Pages
 from agent.sources.host import Host
 from agent.sources.kubelet import telemetry as kubelet_telemetry
 from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
 
 if TYPE_CHECKING:
+    from agent.eviction.watch import Watch
     from agent.sources.kubelet.client import Client
     from agent.sources.kubelet.poller import Poller
 
@@ -71,6 +73,16 @@ def kubelet_client(config: Config) -> Client | None:
     return Client(parse_endpoint(config["kubelet.url"]), trust, config["kubelet.token-file"])
 
 
+def eviction_watch(config: Config, host: Host) -> Watch | None:
+    """Who looks at the eviction signals, unless that is switched off."""
+    if not collectors.is_wanted("eviction", config):
+        return None
+    from agent.eviction.watch import Watch
+
+    paths = (config["kubelet.config-file"], config["kubelet.root-dir"], config["runtime.image-dir"])
+    return Watch(host, *paths)
+
+
 class Agent:
     """Everything wired, nothing running. Raises ConfigError and ListenError."""
 
@@ -83,14 +95,23 @@ class Agent:
         instruments = [*observer.instruments, choice.budget.dropped_total]
         if self._poller:
             instruments += self._poller.telemetry.instruments
-        chosen: list[Collector] = [*collectors.build(config, host, choice), Telemetry(instruments)]
+        self.watch = eviction_watch(config, host)
+        chosen: list[Collector] = [*collectors.build(config, host, choice, self.watch), Telemetry(instruments)]
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
-        pages = Pages(self.engine, credentials, config["pull.max-age"])
+        pages = Pages(self.engine, credentials, config["pull.max-age"], self._documents(config["node-name"]))
         self._listener: socket.socket = listen(self.address)
         self.address = Address(self.address.host, self._listener.getsockname()[1])
         limits = Limits(connections=max(1, config["http.max-connections"]))
         self._server = Server(self._listener, pages, observer, tls, limits)
         self.url = f"{'https' if tls else 'http'}://{_reachable(self.address)}"
+
+    def _documents(self, node: str) -> dict[str, Callable[[], object]]:
+        """What is served as JSON, by its path."""
+        if self.watch is None:
+            return {}
+        from agent.eviction.report import report_of
+
+        return {EVICTION: partial(report_of, self.watch, node)}
 
     def run(self) -> int:
         """Serves until SIGINT or SIGTERM (exit code 0), or until a thread dies (1): a half-alive agent lies."""
@@ -107,6 +128,8 @@ class Agent:
         threading.Thread(target=self._server.serve, name="accept", daemon=True).start()
         if self._poller is not None:
             self._poller.start()
+        if self.watch is not None:
+            self.watch.start()
         self.engine.snapshot()  # so that the first scrape finds everything loaded
         gc.collect()
         gc.freeze()  # what is wired now lives as long as we do: the collector need not look at it again
@@ -115,6 +138,8 @@ class Agent:
         self._server.stop()
         if self._poller is not None:
             self._poller.stop()
+        if self.watch is not None:
+            self.watch.stop()
         log.info("stopped")
         return 1 if failed else 0
 

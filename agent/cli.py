@@ -13,6 +13,7 @@ from agent.errors import AgentError, ConfigError
 COMMANDS: Final[dict[str, str]] = {
     "up": "run everything on this machine, no cluster needed",
     "agent": "the DaemonSet process: collect and serve this node's metrics",
+    "eviction": "how far this node is from evicting pods, and who would go first",
     "doctor": "what this process may read, and what is lost without it",
 }
 

@@ -1,4 +1,4 @@
-"""The commands that run on a node: ``agent``, ``up``, ``doctor``."""
+"""The commands that run on a node: ``agent``, ``up``, ``doctor``, ``eviction``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent import collectors, log
 from agent.config.flags import given_flags, parser_of
 from agent.config.load import Config, load
 from agent.config.setting import Setting
-from agent.settings import AGENT, HOST, LOG
+from agent.settings import AGENT, EVICTION, HOST, LOG
 
 
 def agent(arguments: Sequence[str]) -> int:
@@ -31,6 +31,10 @@ def up(arguments: Sequence[str]) -> int:
     from agent.app import Agent
 
     running = Agent(config)
+    if running.watch is not None:
+        from agent.show_eviction import first_look
+
+        print(first_look(running.watch, config["node-name"], sys.stdout), end="\n\n")
     print(f"Headroom serves this node on\n  {running.url}/metrics\n  {running.url}/\nCtrl-C ends it.", flush=True)
     return running.run()
 
@@ -45,9 +49,23 @@ def doctor(arguments: Sequence[str]) -> int:
     return examine(config, sys.stdout)
 
 
-def _config(command: str, about: str, arguments: Sequence[str]) -> Config | None:
+def eviction(arguments: Sequence[str]) -> int:
+    """How far this node is from evicting pods, as a table."""
+    about = "Shows how far this node is from evicting pods, and who would go first."
+    config = _config("eviction", about, arguments, EVICTION)
+    if config is None:
+        return 0
+    from agent.show_eviction import show
+
+    try:
+        return show(config, sys.stdout)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _config(command: str, about: str, arguments: Sequence[str], own: tuple[Setting, ...] = ()) -> Config | None:
     """The effective settings, with logging set up; None when they were only to be shown."""
-    settings: tuple[Setting, ...] = (*AGENT, *HOST, *LOG, *collectors.settings())
+    settings: tuple[Setting, ...] = (*own, *AGENT, *HOST, *LOG, *collectors.settings())
     parser = parser_of(f"headroom {command}", about, settings)
     namespace, flags = given_flags(parser, settings, arguments)
     config = load(settings, namespace.config or os.environ.get("HEADROOM_CONFIG", ""), os.environ, flags)

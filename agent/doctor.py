@@ -9,6 +9,7 @@ from agent import app, collectors
 from agent.config.load import Config
 from agent.engine.lanes import Lanes, Outcome
 from agent.errors import Absent, AgentError, SourceError
+from agent.eviction.watch import Watch
 from agent.httpd.address import listen, parse_address
 from agent.model import Collector
 from agent.pull.pages import MAIN_JOB
@@ -35,8 +36,9 @@ class Finding(NamedTuple):
 def examine(config: Config, out: TextIO) -> int:
     """Prints every finding. 1 if the main job, reading the node's CPU and memory, cannot run here."""
     host = app.host_of(config, Kubelet())
-    chosen = collectors.build(config, host)
-    findings = [*_place(host), *_doors(config), *_kubelet(config, host)]
+    watch = app.eviction_watch(config, host)
+    chosen = collectors.build(config, host, watch=watch)
+    findings = [*_place(host), *_doors(config), *_kubelet(config, host), *_eviction(watch)]
     findings += _collectors(chosen, config["collection.deadline"])  # after the kubelet, whose documents they use
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
@@ -91,6 +93,24 @@ def _kubelet(config: Config, host: Host) -> Iterator[Finding]:
         except Failed as failure:
             yield Finding("lost", f"kubelet {path.path}", explainer.explain(path, failure))
     client.close()
+
+
+def _eviction(watch: Watch | None) -> Iterator[Finding]:
+    """What the eviction signals are read from, and what is known of their thresholds."""
+    if watch is None:
+        return
+    view = watch.view()
+    if view.config.origin == "default":
+        yield Finding("lost", "thresholds", "Kubernetes' defaults: no kubelet's configuration is known here")
+    else:
+        said = "what the kubelet told" if view.config.origin == "configz" else "the kubelet's configuration file"
+        yield Finding("ok", "thresholds", f"by {said}")
+    for name, place in watch.places().items():
+        yield Finding("ok", name, place)
+    if watch.kernel_log_refused is None:
+        yield Finding("ok", "kernel log", "OOM kills are told with their process")
+    else:
+        yield Finding("lost", "kernel log", f"{_explained(watch.kernel_log_refused)}: OOM kills without their process")
 
 
 def _collectors(chosen: Sequence[Collector], deadline_s: float) -> Iterator[Finding]:

@@ -30,7 +30,17 @@ KUBELET: Final = (
     Setting(
         "kubelet.poll-interval", "seconds", 60.0, "How often to ask at rest; while an eviction is near, every 10s."
     ),
+    Setting(
+        "kubelet.config-file", "text", "", "The kubelet's configuration file; without it the one it was started with."
+    ),
+    Setting(
+        "kubelet.root-dir", "text", "", "The kubelet's root directory, on the node; without it where that is found."
+    ),
     Setting("kubelet.cgroup-root", "text", "", "The kubelet's cgroupRoot; without it what its configz says, or /."),
+)
+
+RUNTIME: Final = (
+    Setting("runtime.image-dir", "text", "", "The container runtime's image store; without it where that is found."),
 )
 
 HOST: Final = (
@@ -42,6 +52,7 @@ HOST: Final = (
     Setting("cluster", "text", "", "The cluster this node is in."),
     Setting("node-name", "text", "", "This node's name in its cluster; in a pod, the nodename of node_uname_info."),
     *KUBELET,
+    *RUNTIME,
 )
 
 AGENT: Final = (
@@ -55,4 +66,15 @@ AGENT: Final = (
     Setting("http.token-file", "text", "", "Bearer tokens that may ask, one a line; re-read when it changes."),
     Setting("http.basic-file", "text", "", "user:password lines that may ask; re-read when it changes."),
     Setting("http.insecure", "bool", False, "Serve other machines without TLS client certificates or credentials."),
+)
+
+EVICTION: Final = (
+    Setting("json", "bool", False, "Print one JSON document instead of the table."),
+    Setting("watch", "bool", False, "Show it again every second until Ctrl-C."),
+    Setting(
+        "ask",
+        "text",
+        "",
+        "URL of the agent whose answer to show, or none to read this node here; else the agent at --listen, if any.",
+    ),
 )

@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import containers, facts, node
+from benchmarks import containers, facts, node, whole
 from benchmarks.node import Row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -18,6 +18,7 @@ def main() -> int:
     found, rows = facts.facts(), node.rows()
     if containers.possible():
         rows += containers.rows()
+    rows += whole.rows()
     print(f"\n{machine()}\n")
     print(table(rows))
     print("\n| what the house is built on | |\n|---|---:|")

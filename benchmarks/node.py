@@ -57,26 +57,30 @@ class Row(NamedTuple):
 
 
 def rows() -> list[Row]:
-    exporter = subprocess.run(
-        [sys.executable, "-m", "tests.tools.peers", "node_exporter"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    compileall.compile_dir(str(Path(agent.__file__).parent), quiet=2)  # as every installation does
+    exporter = prepared()
     for _ in range(2):  # the first time pays for reading both programs from the disk
         starts = _starts(exporter)
-    with _agent(*NOT_ITS_FAMILIES) as same, _agent() as ours, _exporter(exporter) as peer:
+    with our_process(*NOT_ITS_FAMILIES) as same, our_process() as ours, exporter_process(exporter) as peer:
         for process in (same, ours, peer):
             process.first_answer_s()
         found = [*_cpu("same families", same, peer), *_cpu("everything by default", ours, peer), *_memory(ours, peer)]
     return [*found, starts]
 
 
-def _agent(*flags: str) -> Measured:
+def prepared() -> str:
+    """Where node_exporter is; and what we import is compiled, as every installation does."""
+    compileall.compile_dir(str(Path(agent.__file__).parent), quiet=2)
+    command = [sys.executable, "-m", "tests.tools.peers", "node_exporter"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def our_process(*flags: str) -> Measured:
     port = free_port()
     command = [sys.executable, "-m", "agent.cli", "agent", "--listen", f"127.0.0.1:{port}", "--log.level", "warn"]
     return Measured(f"headroom{len(flags)}", [*command, *flags], port)
 
 
-def _exporter(binary: str) -> Measured:
+def exporter_process(binary: str) -> Measured:
     port = free_port()
     return Measured(
         "node_exporter",
@@ -132,7 +136,7 @@ def _floor_bytes() -> int:
 def _starts(exporter: str) -> Row:
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(STARTS):
-        for name, process in (("ours", _agent()), ("peer", _exporter(exporter))):
+        for name, process in (("ours", our_process()), ("peer", exporter_process(exporter))):
             with process as started:
                 times[name].append(started.first_answer_s() * 1000)
     ours, peer = (statistics.median(found) for found in times.values())

@@ -53,6 +53,12 @@ def _cgroup_v1(controller: str) -> str:
     return ""
 
 
+def _loop() -> str:
+    """Loopback devices, which a small filesystem of one's own is mounted from."""
+    done = subprocess.run(["losetup", "--find"], capture_output=True, text=True, check=False)
+    return done.stderr.strip()
+
+
 def _peer(name: str) -> str:
     return "" if peers.path(name) else "not fetched; `make test` does it on Debian"
 
@@ -76,6 +82,7 @@ def _never() -> bool:
 REQUIREMENTS: Final[dict[str, Requirement]] = {
     "root": Requirement(_root, _never),
     "netns": Requirement(_namespaces, _never),
+    "loop": Requirement(_loop, _never),
     "cgroup-v1-memory": Requirement(partial(_cgroup_v1, "memory"), _never),
     "node-vm": Requirement(_node_vm, build.possible),
     **{name: Requirement(partial(_peer, name), peers.on_debian) for name in peers.PEERS},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import yaml
 
 from agent import __version__
+from agent.sources.kubelet.client import SERVICE_ACCOUNT_TOKEN
+from agent.sources.kubelet.endpoint import HTTPS_PORT, PATHS, Endpoint, parse_endpoint
+from agent.sources.kubelet.trust import SERVICE_ACCOUNT_CA
 from tests.tools import peers
 
 REPOSITORY = Path(__file__).parent.parent
@@ -41,7 +45,8 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 def print_config(container: dict[str, Any]) -> tuple[dict[str, str], str]:
     """The agent's effective settings under the container's arguments and environment, and what it complained about."""
     given = {entry["name"]: entry.get("value", "from-the-pod") for entry in container.get("env", ())}
-    command = [sys.executable, "-m", "agent.cli", *container["args"], "--print-config"]
+    arguments = [re.sub(r"\$\((\w+)\)", lambda match: given[match[1]], argument) for argument in container["args"]]
+    command = [sys.executable, "-m", "agent.cli", *arguments, "--print-config"]
     environment = {**os.environ, **given}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     lines = (line.partition("  # ")[0].partition(" = ") for line in done.stdout.splitlines())
@@ -49,8 +54,9 @@ def print_config(container: dict[str, Any]) -> tuple[dict[str, str], str]:
 
 
 def test_everything_is_rendered_into_one_namespace(rendered: list[dict[str, Any]]) -> None:
-    """kubectl kustomize yields the three objects, the namespaced ones in ours."""
-    assert sorted(document["kind"] for document in rendered) == ["DaemonSet", "Namespace", "ServiceAccount"]
+    """kubectl kustomize yields the five objects, the namespaced ones in ours."""
+    kinds = ["ClusterRole", "ClusterRoleBinding", "DaemonSet", "Namespace", "ServiceAccount"]
+    assert sorted(document["kind"] for document in rendered) == kinds
     (namespace,) = (document["metadata"]["name"] for document in rendered if document["kind"] == "Namespace")
     assert {document["metadata"].get("namespace", namespace) for document in rendered} == {namespace}
 
@@ -84,8 +90,8 @@ def test_every_path_that_the_agent_is_given_is_mounted_read_only(
     pod: dict[str, Any], container: dict[str, Any]
 ) -> None:
     """Each --path flag points at or below a mount of the same tree of the node, read-only."""
-    sources = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
-    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    sources = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume}
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"] if mount["name"] in sources}
     assert {path: sources[mount["name"]] for path, mount in mounts.items()} == {
         "/host/proc": "/proc",
         "/host/sys": "/sys",
@@ -107,7 +113,7 @@ def test_probes_ask_the_port_that_is_served(container: dict[str, Any]) -> None:
 
 
 def test_the_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any]) -> None:
-    """Nothing of the node's namespaces, no root, no capability, nothing writable, no token, bounded resources."""
+    """Nothing of the node's namespaces, no root, no capability, nothing writable, bounded resources."""
     assert not {"hostPID", "hostNetwork", "hostIPC"} & pod.keys()
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] >= 1000
@@ -119,6 +125,42 @@ def test_the_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any
     }
     assert pod["automountServiceAccountToken"] is False
     assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_the_agent_finds_its_token_and_the_ca(pod: dict[str, Any], container: dict[str, Any]) -> None:
+    """Where it looks without being told, read-only; the token is one that expires."""
+    (volume,) = (volume for volume in pod["volumes"] if "projected" in volume)
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == volume["name"])
+    token, ca = volume["projected"]["sources"]
+    assert mount["readOnly"] is True
+    assert f"{mount['mountPath']}/{token['serviceAccountToken']['path']}" == SERVICE_ACCOUNT_TOKEN
+    assert token["serviceAccountToken"]["expirationSeconds"] == 3600
+    assert ca["configMap"]["name"] == "kube-root-ca.crt"
+    assert f"{mount['mountPath']}/{ca['configMap']['items'][0]['path']}" == SERVICE_ACCOUNT_CA
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "fd00:1::5", "2001:db8:1:2:3:4:5:6"])
+def test_the_agent_asks_the_kubelet_of_its_node(container: dict[str, Any], address: str) -> None:
+    """By the node's address, IPv4 or IPv6, as the pod's environment spells it."""
+    (entry,) = (entry for entry in container["env"] if entry["name"] == "NODE_IP")
+    assert entry["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+    given = {**container, "env": [{"name": "NODE_IP", "value": address}]}
+    url = print_config(given)[0]["kubelet.url"]
+    assert parse_endpoint(url) == Endpoint(True, address, HTTPS_PORT)
+
+
+def test_the_agent_may_ask_what_it_asks_and_nothing_else(rendered: list[dict[str, Any]], pod: dict[str, Any]) -> None:
+    """The role grants get on the subresource of each path, to the account that the pods run as."""
+    objects = {document["kind"]: document for document in rendered}
+    (rule,) = objects["ClusterRole"]["rules"]
+    assert (rule["apiGroups"], rule["verbs"]) == ([""], ["get"])
+    assert sorted(rule["resources"]) == sorted(path.grant for path in PATHS)
+    binding = objects["ClusterRoleBinding"]
+    assert binding["roleRef"]["name"] == objects["ClusterRole"]["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    account = objects["ServiceAccount"]["metadata"]
+    assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+    assert subject["name"] == pod["serviceAccountName"]
 
 
 def test_it_runs_on_every_node_and_stays(pod: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from agent.sources.host import Host
 
 if TYPE_CHECKING:
     from agent.collectors.selection import Selection
+    from agent.eviction.watch import Watch
 
 
 class Entry(NamedTuple):
@@ -201,6 +202,7 @@ CATALOG: Final[tuple[Entry, ...]] = (
         enabled=False,
     ),
     Entry("containers", "containers:Containers"),
+    Entry("eviction", "eviction:Eviction"),
     Entry("pod_storage", "pod_storage:PodStorage", kubelet=True),
     Entry("volume_stats", "volume_stats:VolumeStats", kubelet=True),
     Entry("pod_state", "pod_state:PodState", enabled=False, kubelet=True),
@@ -239,17 +241,25 @@ def settings() -> Iterator[Setting]:
         yield from entry.settings
 
 
-def build(config: Config, host: Host, selection: Selection | None = None) -> list[Collector]:
+def build(
+    config: Config, host: Host, selection: Selection | None = None, watch: Watch | None = None
+) -> list[Collector]:
     """The enabled collectors, in the order of the catalog. Raises ConfigError for options that exclude each other.
 
     Those that report pods share one selection, and so one budget.
     """
-    shared = {} if selection is None else {"selection": selection}
+    given = {"selection": selection, "watch": watch}
+    shared = {name: value for name, value in given.items() if value is not None}
     return [
         cast("Any", entry.load())(host, config.section(f"collector.{entry.name}") | shared)
         for entry in CATALOG
         if _wanted(entry, config)
     ]
+
+
+def is_wanted(name: str, config: Config) -> bool:
+    """Whether ``build`` would make it."""
+    return any(_wanted(entry, config) for entry in CATALOG if entry.name == name)
 
 
 def _wanted(entry: Entry, config: Config) -> bool:

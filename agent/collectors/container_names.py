@@ -7,6 +7,9 @@ container it is reported with what is known: its pod is never guessed, and ``con
 The sandbox (pause) is the leaf of a pod that is *not* among the pod's containers. That is only sound when ``/pods`` was
 read well after the leaf was made, so a younger one counts as a container not named yet. Without ``/pods`` nothing tells
 a sandbox from a container, and it is reported as what it is: one more leaf.
+
+While there is a leaf that ``/pods`` could still tell about, it is asked again; one that no pod owns up to in time stays
+without a name, and is not asked about any more.
 """
 
 from __future__ import annotations
@@ -83,18 +86,23 @@ class Naming:
         )
         names = names._replace(left_out=self._unwanted(scan, names))
         statuses = {s.container_id: s for pod in names.pods.values() for s in pod.statuses if s.container_id}
+        unnamed = False
         for group in scan.containers:
-            if group.pod_uid in names.left_out:
-                continue
             status = statuses.get(group.container_id)
-            if status is None and pods and group.pod_uid in names.pods and group.born_s + SETTLED_S < pods.time_s:
+            left_out, known = group.pod_uid in names.left_out, group.pod_uid in names.pods
+            young = pods is not None and group.born_s + SETTLED_S >= pods.time_s
+            unnamed |= young and status is None and not (left_out and known)
+            if left_out:
+                continue
+            if pods and status is None and known and not young:
                 names.sandboxes[group.pod_uid] = group
                 continue
             key = _key(group, status, *names.pod(group.pod_uid))
-            known = self._names.containers.get(group)
-            names.containers[group] = known if known == key else key
+            before = self._names.containers.get(group)
+            names.containers[group] = before if before == key else key
             if status and status.started_s is not None:
                 names.started_s[group] = status.started_s
+        self._kubelet.unnamed = unnamed
         return names
 
     def _unwanted(self, scan: Scan, names: Names) -> frozenset[str]:

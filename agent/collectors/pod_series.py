@@ -132,14 +132,13 @@ def _same(documents: Sequence[object], others: Sequence[object]) -> bool:
 
 
 def _blocks(rows: Rows, dropped: frozenset[str], last: Sequence[Block]) -> list[Block]:
-    """One block a family, in the declared order. The keys object of the last one is used again while it is equal."""
-    known = {block.family: block.keys for block in last}
+    """One block a family, in the declared order. Equal keys are one object, and the last one's while they are equal."""
+    known = {block.keys: block.keys for block in last}
     blocks = []
     for family, by_key in rows.by_family.items():
         kept = {key: value for key, (value, pod) in by_key.items() if pod not in dropped}
         keys = tuple(kept)
-        if keys == known.get(family):
-            keys = known[family]
+        keys = known.setdefault(keys, keys)
         if keys:
             blocks.append(Block(family, keys, list(kept.values())))
     return blocks

@@ -5,8 +5,8 @@ Only the kubelet knows: it walks the directories. ``used`` belongs to the object
 to a minute before the summary; ``headroom_pod_storage_stat_age_seconds`` is the age of the oldest of a kind.
 
 A limit's ratio is the quantity that the kubelet evicts at above 1, whatever room the node has. It is missing without
-a limit, and while a number that it needs is missing: 0 would be a claim. Left out: an ``emptyDir``'s size limit, which
-is not among what is read of ``/pods``.
+a limit, and while a number that it needs is missing: 0 would be a claim. Left out: an ``emptyDir``'s size limit; that
+it is exceeded is told by ``headroom_eviction_local_storage_limit_exceeded``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.collectors.pod_series import Measured, PodSeries, Rows, current, measured
 from agent.collectors.selection import selection_of
+from agent.eviction.layout import layout_of
+from agent.eviction.limits import container_limits, counted
+from agent.eviction.resources import EPHEMERAL_STORAGE, pod_limit
 from agent.model import Declared, Family, Key, Part, Writer
 from agent.sources.host import Host
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
-    from agent.sources.kubelet.summary import ContainerStats, Filesystem, NodeStats, PodStats
+    from agent.sources.kubelet.summary import ContainerStats, Filesystem, PodStats
 
-RESOURCE: Final = "ephemeral-storage"
-INT64_MAX: Final = (1 << 63) - 1
 _POD: Final = ("namespace", "pod")
 _CONTAINER: Final = ("namespace", "pod", "container")
 
@@ -92,7 +93,8 @@ class PodStorage:
         summary, pods = current(kubelet.summary(), "stats/summary", calls), kubelet.pods()
 
         def make(rows: Rows) -> None:
-            layers = _layers_count(summary.value.node)
+            # In a split layout the kubelet leaves the layers out: there the ratio is too high, never too low.
+            layers = layout_of(summary.value.node) != "dedicated"
             wanted = measured(summary.value, pods.value if pods else (), self._selection)
             for one in reversed(wanted):  # of two that bear one name, the younger is the one that stays
                 rows.pod(one.uid, one.stats.namespace, one.created_s)
@@ -132,7 +134,7 @@ def _add(rows: Rows, one: Measured, layers: bool) -> None:
     limit = None if pod is None else _pod_limit(pod)
     rows.add(POD_LIMIT, name, limit)
     rows.add(POD_RATIO, name, _ratio(used and used.used_bytes, limit))
-    limits = {} if pod is None else {c.name: c.limits.get(RESOURCE) for c in pod.containers if not c.init}
+    limits = {} if pod is None else container_limits(pod)
     for container in stats.containers:
         key = (*name, container.name)
         rootfs, logs = container.rootfs, container.logs
@@ -145,9 +147,8 @@ def _add(rows: Rows, one: Measured, layers: bool) -> None:
 
 def _counted(container: ContainerStats, layers: bool) -> int | None:
     """What the kubelet holds against a container's limit; None while a part of it is unknown."""
-    parts = (container.logs, container.rootfs) if layers else (container.logs,)
     total = 0
-    for part in parts:
+    for part in counted(container, layers):
         if part is None or part.used_bytes is None:
             return None
         total += part.used_bytes
@@ -159,39 +160,5 @@ def _ratio(used: int | None, limit: float | None) -> float | None:
 
 
 def _pod_limit(pod: Pod) -> int | None:
-    """The pod's limit as the kubelet reckons it: all that run together, or more if an init container may use more.
-
-    One container with a limit is enough for the pod to have one. None without any.
-    """
-    running: float = 0
-    starting: float = 0
-    sidecars: float = 0
-    found = False
-    for container in pod.containers:
-        limit = container.limits.get(RESOURCE)
-        found = found or limit is not None
-        limit = min(limit or 0, INT64_MAX)  # a spec may say 1e300
-        if container.init and not container.sidecar:
-            starting = max(starting, sidecars + limit)
-            continue
-        running += limit
-        if container.sidecar:
-            sidecars += limit
-    if not found:
-        return None
-    return ceil(max(running, starting) + min(pod.overhead.get(RESOURCE, 0), INT64_MAX))
-
-
-def _layers_count(node: NodeStats) -> bool:
-    """Whether writable layers count against a container's limit: not where images, and they, have another filesystem.
-
-    Two filesystems are told apart by their sizes. Twins are taken for one: then the ratio is too high, never too low.
-    """
-    nodefs, images, layers = (_size(fs) for fs in (node.fs, node.image_fs, node.container_fs))
-    dedicated = nodefs is not None and images is not None and nodefs != images
-    split = layers is not None and layers != images
-    return split or not dedicated
-
-
-def _size(fs: Filesystem | None) -> tuple[int | None, int | None] | None:
-    return None if fs is None else (fs.capacity_bytes, fs.inodes)
+    limit = pod_limit(pod, EPHEMERAL_STORAGE)
+    return None if limit is None else ceil(limit)

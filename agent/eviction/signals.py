@@ -7,9 +7,10 @@ both counted in the signal's unit. The facts are those of pkg/kubelet/eviction/h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from agent.sources.kubelet.summary import Filesystem, MemoryStats, Summary
+if TYPE_CHECKING:  # the parsers load only with a kubelet
+    from agent.sources.kubelet.summary import Filesystem, MemoryStats, Summary
 
 Unit = Literal["bytes", "inodes", "pids"]
 Source = Literal["kubelet", "direct"]

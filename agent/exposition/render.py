@@ -20,6 +20,7 @@ from agent.exposition.negotiate import Format
 from agent.model import Block, Family, Key, Value
 
 FAMILIES_MAX: Final = 4096
+KEPT_MAX: Final = 8192  # characters of a text: to make a longer one again costs little beside keeping it
 
 
 # What the last rendering of one family left behind: (keys, its labels, values, text; empty while the values move).
@@ -55,7 +56,8 @@ class Renderer:
                 pieces[family] = (keys, piece[1], values, "")
             elif not text:
                 text = _text(family, piece[1], values)
-                pieces[family] = (keys, piece[1], values, text)
+                if len(text) <= KEPT_MAX:
+                    pieces[family] = (keys, piece[1], values, text)
             parts += (header, text)
         if format == "openmetrics":
             parts.append("# EOF\n")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from agent import __version__
 from agent.engine import Engine
+from agent.errors import SourceError
 from agent.exposition.negotiate import CONTENT_TYPES, accepts_gzip, choose_format
 from agent.exposition.render import Renderer
 from agent.httpd.credentials import Credentials
@@ -17,17 +19,25 @@ from agent.model import PARTS, Block, Collector
 PROBES: Final = ("/healthz", "/readyz")
 _PART_OF: Final = {f"/metrics/{part}": part for part in PARTS}
 METRICS: Final = ("/metrics", *_PART_OF)
-PATHS: Final = frozenset(("/", *PROBES, *METRICS))
+EVICTION: Final = "/api/v1/eviction"
+PATHS: Final = frozenset(("/", *PROBES, *METRICS, EVICTION))
 MAIN_JOB: Final = frozenset(("stat", "meminfo"))  # the node collectors without which the agent is of no use
 
 
 class Pages:
     """Answers requests. Threads: any number; the engine and the renderer look after themselves.
 
-    ``max_age_s`` lets the parts share one snapshot: three scrapes of one node then cost one collection.
+    ``max_age_s`` lets the parts share one snapshot: three scrapes of one node then cost one collection. ``documents``
+    are made anew for each request, and served as JSON.
     """
 
-    def __init__(self, engine: Engine, credentials: Credentials | None = None, max_age_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        credentials: Credentials | None = None,
+        max_age_s: float = 1.0,
+        documents: Mapping[str, Callable[[], object]] = {},
+    ) -> None:
         self._engine = engine
         self._credentials = credentials
         self._max_age_s = max_age_s
@@ -38,6 +48,7 @@ class Pages:
             "/healthz": lambda _: Response(200, b"ok\n"),
             "/readyz": self._ready,
             **dict.fromkeys(METRICS, self._metrics),
+            **{path: partial(_document, make) for path, make in documents.items()},
         }
 
     def __call__(self, request: Request) -> Response:
@@ -93,9 +104,19 @@ class Pages:
         return refusal(503, "no kernel file of the node can be read; headroom doctor says which")
 
     def _index(self, _: Request) -> Response:
-        items = "".join(f'<li><a href="{path}">{path}</a></li>' for path in sorted(PATHS - {"/"}))
+        items = "".join(f'<li><a href="{path}">{path}</a></li>' for path in sorted(self._routes.keys() - {"/"}))
         page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Headroom</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}</style>
 <h1>Headroom {__version__}</h1><p>How far this node is from evicting pods.</p><ul>{items}</ul></html>
 """
         return Response(200, page.encode(), "text/html; charset=utf-8")
+
+
+def _document(make: Callable[[], object], _: Request) -> Response:
+    import json  # only for who asks
+
+    try:
+        made = make()
+    except SourceError as error:
+        return refusal(503, str(error))
+    return Response(200, json.dumps(made, indent=1).encode() + b"\n", "application/json")

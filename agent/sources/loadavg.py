@@ -1,4 +1,4 @@
-"""``/proc/loadavg``: how many tasks run or wait, averaged.
+"""``/proc/loadavg``: how many tasks run or wait, averaged; and how many there are.
 
 Source: <procfs>/loadavg, proc_loadavg(5). Since: 1.x. Units: tasks. Errors: Malformed. Cost: one read, 2 us.
 """
@@ -30,3 +30,16 @@ def parse_loadavg(buf: bytes) -> Loadavg:
 
 def read_loadavg(procfs: Root) -> Loadavg:
     return parse_loadavg(procfs.read("loadavg"))
+
+
+def parse_task_count(buf: bytes) -> int:
+    """All tasks (threads) of the node, whoever reads it: the part after the slash of the fourth field."""
+    fields = buf.split(None, 4)
+    try:
+        return int(fields[3].split(b"/")[1])
+    except (ValueError, IndexError):
+        raise Malformed("loadavg", "'running/tasks' expected as its fourth field", buf) from None
+
+
+def read_task_count(procfs: Root) -> int:
+    return parse_task_count(procfs.read("loadavg"))

@@ -42,7 +42,7 @@ def watch(seconds: float) -> Watched:
         worker = Worker(lifecycle, EVENTS, seconds / EVENTS, stop)
         worker.start()
         try:
-            scrapes = list(every(SCRAPE_EVERY_S, seconds, agent, lifecycle))
+            scrapes = list(every(SCRAPE_EVERY_S, seconds, agent, lifecycle, worker))
         finally:
             stop.set()
             worker.join()
@@ -66,10 +66,10 @@ class Worker(threading.Thread):
             self.error = error
 
 
-def every(interval_s: float, seconds: float, agent: Served, lifecycle: Lifecycle) -> Iterator[Scrape]:
-    """Scrapes at a fixed rate; one that is late is not made up for."""
+def every(interval_s: float, seconds: float, agent: Served, lifecycle: Lifecycle, worker: Worker) -> Iterator[Scrape]:
+    """Scrapes at a fixed rate until the time is over and all has happened; one that is late is not made up for."""
     pace, end_s = threading.Event(), time.monotonic() + seconds
-    while (start_s := time.monotonic()) < end_s:
+    while (start_s := time.monotonic()) < end_s or (worker.is_alive() and start_s < end_s + seconds):
         yield scrape(agent, lifecycle, "/metrics")
         pace.wait(max(0.0, start_s + interval_s - time.monotonic()))
 

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"pull", "push"}),
     frozenset({"app"}),
-    frozenset({"doctor"}),
+    frozenset({"doctor", "show_eviction"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )

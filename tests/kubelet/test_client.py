@@ -219,6 +219,9 @@ def test_the_service_accounts_token_is_only_for_tls(
         ("https://10.0.0.5:10250", Endpoint(True, "10.0.0.5", 10250)),
         ("https://node-1.example.com", Endpoint(True, "node-1.example.com", 10250)),
         ("https://[fd00::5]:10250/", Endpoint(True, "fd00::5", 10250)),
+        ("https://fd00::5:10250", Endpoint(True, "fd00::5", 10250)),
+        ("https://2001:db8:1:2:3:4:5:6:10250/", Endpoint(True, "2001:db8:1:2:3:4:5:6", 10250)),
+        ("https://::ffff:10.0.0.5:10250", Endpoint(True, "::ffff:10.0.0.5", 10250)),
         ("http://127.0.0.1", Endpoint(False, "127.0.0.1", 10255)),
         ("http://[::1]:80", Endpoint(False, "::1", 80)),
         ("http://localhost:10255", Endpoint(False, "localhost", 10255)),
@@ -233,6 +236,9 @@ def test_urls(url: str, endpoint: Endpoint) -> None:
     "url",
     ["", "10.0.0.5:10250", "https://", "https://a/pods", "https://a:0", "https://a:65536", "https://fd00::5", "ftp://a"]
     + ["https://u:p@a", "https://a?x", "http://10.0.0.5", "http://127.evil.com", "http://[fd00::5]:1", "https://-a"]
+    # without brackets only what cannot be read in two ways, and is an address
+    + ["https://fd00::5:4443", "https://fd00::5:99999", "https://fd00:10250:1", "https://fd00:5:10250"]
+    + ["https://1:2:3:4:5:6:7:8:9:10250", "http://fd00::5:10250"]
     + ["https://a b", "https://a\r\nX: y", "https://$(NODE_IP):10250"],
 )  # fmt: skip
 def test_urls_that_are_refused(url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -232,6 +232,110 @@ def test_it_hurries_while_it_is_urgent(running: Asking, answering: ScriptedKubel
         assert pods.acquire(timeout=5)
     running.kubelet.urgent = False
     assert not configz.acquire(timeout=0.05)
+
+
+class Time:
+    """What the poller sleeps on, and its clock: waiting lets the time pass at once, up to the next event."""
+
+    def __init__(self, asking: Asking, events: dict[float, Callable[[], None]], end_s: float) -> None:
+        self._now_s = 0.0
+        self._poller = asking.poller
+        self._events = sorted(events.items())
+        self._end_s = end_s
+
+    def monotonic(self) -> float:
+        return self._now_s
+
+    def wait(self, seconds: float) -> None:
+        until_s = self._now_s + seconds
+        if self._events and self._events[0][0] <= until_s:
+            self._now_s, happen = self._events.pop(0)
+            happen()
+        elif until_s > self._end_s:
+            self._poller.stop()
+        else:
+            self._now_s = until_s
+
+    def set(self) -> None:
+        pass
+
+    clear = set
+
+
+@pytest.fixture
+def timetable(
+    asking: Asking, answering: ScriptedKubelet, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[tuple[float, str]]]:
+    """When the poller asks for what, with an hour's events in a moment."""
+
+    def play(events: dict[float, Callable[[], None]], end_s: float, **scripts: Script) -> list[tuple[float, str]]:
+        time = Time(asking, events, end_s)
+        monkeypatch.setattr(poller, "time", time)
+        monkeypatch.setattr(asking.kubelet, "wake", time)
+        asked: list[tuple[float, str]] = []
+
+        def noted(path: str, script: Script) -> Script:
+            def answer(handler: scripted.Handler) -> None:
+                asked.append((time.monotonic(), path))
+                script(handler)
+
+            return answer
+
+        for path in scripted.DOCUMENTS:
+            name = path.rpartition("/")[2]
+            answering.script[path] = noted(name, scripts.get(name, recorded))
+        asking.poller.run()
+        return asked
+
+    return play
+
+
+def everything(at_s: float) -> list[tuple[float, str]]:
+    return [(at_s, "pods"), (at_s, "summary"), (at_s, "configz")]
+
+
+def test_new_containers_are_named_soon(asking: Asking, timetable: Callable[..., list[tuple[float, str]]]) -> None:
+    """By pods alone, once each time that somebody says so, never sooner than after 10 s; all else goes on."""
+
+    def look() -> None:
+        asking.kubelet.unnamed = True
+
+    asked = timetable({5.0: look, 25.0: look, 52.0: look}, 119)
+    assert asked == [*everything(0), (10, "pods"), (25, "pods"), (52, "pods"), *everything(60)]
+
+
+def test_new_containers_are_no_reason_to_press_who_refuses(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """A kubelet that does not give its pods is asked for them when it is asked for all else."""
+
+    def look() -> None:
+        asking.kubelet.unnamed = True
+
+    assert timetable({5.0: look}, 119, pods=says(403)) == [*everything(0), *everything(60)]
+
+
+def test_urgency_is_for_pods_and_summary(asking: Asking, timetable: Callable[..., list[tuple[float, str]]]) -> None:
+    """Every 10 s while it lasts; the configuration goes with the first summary after it is due."""
+
+    def urgent(value: bool) -> Callable[[], None]:
+        return lambda: setattr(asking.kubelet, "urgent", value)
+
+    asked = timetable({75.0: urgent(True), 90.0: urgent(False)}, 150)
+    both = [(at_s, name) for at_s in (75, 85) for name in ("pods", "summary")]
+    assert asked == [*everything(0), *everything(60), *both, *everything(145)]
+
+
+def test_a_configuration_that_failed_goes_with_the_next_summary(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """It is small, and asked for once a minute otherwise."""
+
+    def urgent() -> None:
+        asking.kubelet.urgent = True
+
+    asked = timetable({5.0: urgent}, 20, configz=says(500))
+    assert asked == [*everything(0), *everything(10), *everything(20)]
 
 
 def test_at_rest_every_round_asks_for_everything(answering: ScriptedKubelet, certificates: Path) -> None:

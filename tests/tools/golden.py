@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from agent import collectors
-from agent.app import host_of
+from agent.app import eviction_watch, host_of
 from agent.config.load import Config, load
 from agent.engine import Engine
 from agent.exposition.negotiate import Format
 from agent.exposition.render import Renderer
 from agent.model import Block
 from agent.settings import AGENT, HOST, LOG
+from agent.sources.kubelet.configz import parse_configz
 from agent.sources.kubelet.pods import parse_pods
 from agent.sources.kubelet.slot import Document, Kubelet
 from agent.sources.kubelet.summary import parse_summary
@@ -62,6 +63,8 @@ WITH_KUBELET: Final = (
             **TEXTFILE_DIRECTORY,
             "kubelet.url": "https://127.0.0.1:10250",
             "kubelet.cgroup-root": "/rkube",
+            "kubelet.root-dir": "/var/lib/rig/nodefs",
+            "runtime.image-dir": "/var/lib/rig/imagefs",
             "collector.pod_state.enabled": "true",
         },
         "idle",
@@ -104,7 +107,8 @@ def blocks_of(config: Config, kubelet: str = "") -> list[Block]:
     host = host_of(config)
     if kubelet:
         host.kubelet = said(kubelet, host.calls.monotonic_s())
-    batch = Engine(collectors.build(config, host), host.calls).snapshot()
+    chosen = collectors.build(config, host, watch=eviction_watch(config, host))
+    batch = Engine(chosen, host.calls).snapshot()
     left_out = {name for name, _ in NOT_GOLDEN}
     return [block for block in batch.blocks if block.family.name not in left_out]
 
@@ -114,6 +118,7 @@ def said(recording: str, monotonic_s: float) -> Kubelet:
     kubelet = Kubelet()
     kubelet.put_pods(Document(parse_pods(body(recording, "pods")), monotonic_s, 0.0))
     kubelet.put_summary(Document(parse_summary(body(recording, "stats_summary")), monotonic_s, 0.0))
+    kubelet.put_configz(Document(parse_configz(body(recording, "configz")), monotonic_s, 0.0))
     return kubelet
 
 

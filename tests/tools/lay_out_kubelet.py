@@ -1,8 +1,8 @@
 """Lays a recording of a kubelet's node out as a recorded node, with real ``proc/`` and ``sys/fs/cgroup/`` trees.
 
-``python3 -m tests.tools.lay_out_kubelet idle.tar.gz`` made ``tests/fixtures/nodes/kubelet-idle.tar.gz`` and what
-cAdvisor said at the same moment, ``tests/fixtures/kubelet/idle/metrics_cadvisor.txt.gz``. The recording has its files
-flattened: ``cgroup/<controller>/...``, and ``proc/net_dev`` for ``/proc/1/net/dev``.
+``python3 -m tests.tools.lay_out_kubelet NAME.tar.gz`` made ``tests/fixtures/nodes/kubelet-NAME.tar.gz``, and of
+``idle`` what cAdvisor said at the same moment, ``tests/fixtures/kubelet/idle/metrics_cadvisor.txt.gz``. The recording
+has its files flattened: ``cgroup/<controller>/...``, and ``proc/net_dev`` for ``/proc/1/net/dev``.
 
 What it lacks stays lacking: processes, ``cgroup.procs``, and when the directories were made (all are of one time here).
 Its root cgroups' empty files stand for files that a root has not, and are left out.
@@ -63,7 +63,10 @@ def main(source: str) -> None:
             if file is not None:
                 files[info.name.partition("/")[2]] = file.read()
     calls = answers(json.loads(files["proc/statvfs.json"]))
-    pack(archive_of("kubelet-idle"), lay_out(files), calls)
+    name = Path(source).name.removesuffix(".tar.gz")
+    pack(archive_of(f"kubelet-{name}"), lay_out(files), calls)
+    if name != "idle":
+        return
     said = gzip.compress(files["metrics_cadvisor.txt"], 9, mtime=int(calls["time_s"]))
     (BODIES / "idle" / "metrics_cadvisor.txt.gz").write_bytes(said)
 

@@ -115,6 +115,10 @@ class Tree:
         if cgroup_root.strip("/") != self._cgroup_root.strip("/"):
             self._cgroup_root, self._kubepods = cgroup_root, ""
 
+    def kubepods(self) -> str:
+        """The cgroup of all pods, below the controller's root. Raises Absent when there is none. Cost: one stat."""
+        return self._find().path
+
     def scan(self) -> Scan:
         """What there is now. Raises Absent when nothing on this node is a pod's."""
         top = self._find()

@@ -2,7 +2,7 @@
 
 Source: <sysfs>/fs/cgroup/{memory,cpuacct,cpu,pids,blkio}, admin-guide/cgroup-v1. Since: oom_kill in memory.oom_control
 4.13, bursts in cpu.stat 5.14. Units: bytes, ns (cpuacct.usage, cpu.stat), ticks (cpuacct.stat), pages never.
-Errors: Gone when the container is, Malformed. Cost: 45 us for the six files of ``usage``, 30 us for ``detail``.
+Errors: Gone when the container is, Malformed. Cost: 40 us for the six files of ``usage``, 30 us for ``detail``.
 
 Block I/O is what passed the throttling layer: every request of every device, whatever its scheduler.
 """
@@ -58,6 +58,7 @@ class V1Container:
     __slots__ = (
         "_blkio",
         "_cpu",
+        "_cpu_times",
         "_cpuacct",
         "_files",
         "_io_bytes",
@@ -80,6 +81,7 @@ class V1Container:
         self._io_bytes = next((name for name in _IO_BYTES if name in self._files), "")
         self._io_count = next((name for name in _IO_COUNT if name in self._files), "")
         self._memory_stat = File(self._memory, "memory.stat") if self._memory else None
+        self._cpu_times = File(self._cpuacct, "cpuacct.stat") if self._cpuacct else None
         self._swap: int | None = None
 
     def usage(self) -> Usage | None:
@@ -89,9 +91,9 @@ class V1Container:
         if threads == 0:
             return None
         cpu = user = system = None
-        if self._cpuacct:
+        if self._cpuacct and self._cpu_times:
             cpu = read_count(self._cpuacct, "cpuacct.usage")
-            user, system = node.cpu_times.read(self._cpuacct)
+            user, system = node.cpu_times(self._cpu_times.read())
         used = inactive = rss = cache = mapped = faults = major = None
         if self._memory and self._memory_stat:
             used = read_count(self._memory, "memory.usage_in_bytes")

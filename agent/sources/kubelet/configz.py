@@ -27,7 +27,8 @@ from agent.sources.kubelet.timestamp import field_duration, parse_duration
 class Configz(NamedTuple):
     """The part of a KubeletConfiguration that evictions, cgroups and statistics depend on.
 
-    The eviction maps are by signal (``memory.available``); an absent signal has no threshold.
+    The eviction maps are by signal (``memory.available``); an absent signal has no threshold. None of them is ever
+    None: what a kubelet takes for one that its file lacks is filled in, by the kubelet or by ``config_file``.
     """
 
     eviction_hard: dict[str, str]
@@ -52,6 +53,11 @@ def parse_configz(buf: bytes) -> Configz:
     config = field_object(parse_document(buf, "configz"), "kubeletconfig")
     if not config:
         raise Malformed("configz", "no kubeletconfig in it")
+    return read_fields(config)
+
+
+def read_fields(config: Json) -> Configz:
+    """The fields of a KubeletConfiguration, from wherever it is; nothing is filled in."""
     return Configz(
         eviction_hard=field_texts(config, "evictionHard"),
         eviction_soft=field_texts(config, "evictionSoft"),

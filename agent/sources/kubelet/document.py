@@ -1,11 +1,13 @@
 """A JSON document as Go writes it: ``null`` and an empty object mean that nothing was said.
 
 Every reader of a field gives None, or the empty value of its type, for an absent one, and raises Malformed for one
-of another type. Units are in the fields' own names.
+of another type. Units are in the fields' own names. Texts are kept once: a document repeats itself, and the next one
+says nearly all of it again.
 """
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any, Final, NoReturn
 
 from agent.errors import Malformed
@@ -57,7 +59,7 @@ def field_text(owner: Json, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise Malformed(name, "text expected", repr(value))
-    return value
+    return intern(value)
 
 
 def required_text(owner: Json, name: str) -> str:
@@ -100,4 +102,4 @@ def field_texts(owner: Json, name: str) -> dict[str, str]:
     texts = field_object(owner, name)
     if not all(isinstance(value, str) for value in texts.values()):
         raise Malformed(name, "texts expected", repr(texts))
-    return texts
+    return {intern(key): intern(text) for key, text in texts.items()}

@@ -8,6 +8,7 @@ is the same, so who may ask is decided by what the agent is granted.
 from __future__ import annotations
 
 import re
+import socket
 from typing import Final, NamedTuple
 
 from agent.errors import ConfigError
@@ -18,6 +19,8 @@ _NAME: Final = r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,251}[0-9A-Za-z])?"
 _IPV6: Final = r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,44}"
 HOST: Final = rf"{_NAME}|{_IPV6}"
 _URL: Final = re.compile(rf"(https?)://(\[{_IPV6}\]|{_NAME})(?::([0-9]{{1,5}}))?/?")
+# As $(NODE_IP) of a pod's environment makes it: nothing in an IPv6 address has five digits, so the port is clear.
+_BARE_URL: Final = re.compile(rf"(https?)://({_IPV6}):([0-9]{{5}})/?")
 
 
 class Path(NamedTuple):
@@ -52,10 +55,21 @@ class Endpoint(NamedTuple):
 
 def parse_endpoint(url: str) -> Endpoint:
     """Raises ConfigError. Without TLS only on loopback: a token and the names of all pods are not for the network."""
-    match = _URL.fullmatch(url)
+    match = _URL.fullmatch(url) or _bare(url)
     if match is None or int(match[3] or 1) not in range(1, 65536):
         raise ConfigError(f"--kubelet.url {url!r}: expected https://HOST:PORT or https://[IPv6]:PORT, and no path")
     secure, host = match[1] == "https", match[2].strip("[]")
     if not secure and not (host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]+){3}", host)):
         raise ConfigError(f"--kubelet.url {url!r}: http:// only on loopback; give https://")
     return Endpoint(secure, host, int(match[3] or (HTTPS_PORT if secure else HTTP_PORT)))
+
+
+def _bare(url: str) -> re.Match[str] | None:
+    """An IPv6 address without brackets, and its port of five digits."""
+    match = _BARE_URL.fullmatch(url)
+    try:
+        if match:
+            socket.inet_pton(socket.AF_INET6, match[2])
+        return match
+    except OSError:
+        return None

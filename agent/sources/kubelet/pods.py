@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, cast
 
+from agent.errors import Malformed
 from agent.sources.kubelet.document import (
     Json,
     field_bool,
@@ -21,7 +22,7 @@ from agent.sources.kubelet.document import (
     required_text,
 )
 from agent.sources.kubelet.listing import parse_listing
-from agent.sources.kubelet.quantity import field_quantities
+from agent.sources.kubelet.quantity import field_quantities, parse_quantity
 from agent.sources.kubelet.timestamp import field_time
 
 SYSTEM_CRITICAL_PRIORITY: Final = 2_000_000_000
@@ -68,6 +69,18 @@ class ContainerStatus(NamedTuple):
     runtime: str = ""
 
 
+class VolumeSpec(NamedTuple):
+    """One volume. ``kind`` is its source: ``emptyDir``, ``configMap``, ``persistentVolumeClaim``, ...
+
+    ``medium`` and ``size_limit_bytes`` are an emptyDir's: on ``Memory`` it is a tmpfs; a limit that is not set is None.
+    """
+
+    name: str
+    kind: str
+    medium: str = ""
+    size_limit_bytes: float | None = None
+
+
 class Owner(NamedTuple):
     """An object that the pod belongs to: it goes when that goes."""
 
@@ -88,7 +101,7 @@ class Pod(NamedTuple):
     """One pod. ``cgroup_uid`` is what its cgroup is named after: for a static pod the hash of its manifest.
 
     ``critical`` is one that the kubelet never evicts. ``requests`` and ``limits`` are those of the pod as a whole,
-    where it has them, besides its containers'.
+    where it has them, besides its containers'. ``message`` says more of ``reason``, for people.
     """
 
     namespace: str
@@ -116,6 +129,9 @@ class Pod(NamedTuple):
     pod_ip: str = ""
     owners: tuple[Owner, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    volumes: tuple[VolumeSpec, ...] = ()
+    message: str = ""
+    termination_grace_s: int | None = None
 
 
 def parse_pods(buf: bytes) -> tuple[Pod, ...]:
@@ -155,7 +171,31 @@ def _pod(item: Json) -> Pod:
         pod_ip=field_text(status, "podIP"),
         owners=tuple(_owners(metadata)),
         conditions=tuple(_conditions(status)),
+        volumes=tuple(_volumes(spec)),
+        message=field_text(status, "message"),
+        termination_grace_s=_grace(spec),
     )
+
+
+def _grace(spec: Json) -> int | None:
+    """Of 64 bits, and negative at will: Kubernetes takes such a one for 1 s."""
+    value = spec.get("terminationGracePeriodSeconds")
+    if value is not None and type(value) is not int:
+        raise Malformed("terminationGracePeriodSeconds", "a whole number expected", repr(value))
+    return value
+
+
+def _volumes(spec: Json) -> Iterator[VolumeSpec]:
+    """The source is the one key besides the name: without any the volume is an empty directory."""
+    for volume in field_objects(spec, "volumes"):
+        name = required_text(volume, "name")
+        kind = next((key for key, said in volume.items() if key != "name" and said is not None), "emptyDir")
+        source = field_object(volume, kind)
+        if kind != "emptyDir":
+            yield VolumeSpec(name, kind)
+            continue
+        limit = field_text(source, "sizeLimit")
+        yield VolumeSpec(name, kind, field_text(source, "medium"), parse_quantity(limit) if limit else None)
 
 
 def _owners(metadata: Json) -> Iterator[Owner]:

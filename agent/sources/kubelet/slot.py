@@ -29,7 +29,8 @@ class Kubelet:
     """The latest good document of each kind; None until there is one, and for ever where it is refused.
 
     ``urgent`` is True while an eviction is near: then the kubelet is asked every 10 s instead of every minute.
-    ``wake`` is what the poller sleeps on.
+    ``unnamed`` is True while there is a new container that only another ``/pods`` can name; the next one that comes
+    ends it, and whoever looks at that one may say it again. ``wake`` is what the poller sleeps on.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Kubelet:
         self._summary = summary
         self._configz = configz
         self._urgent = False
+        self._unnamed = False
         self.wake = threading.Event()
 
     @property
@@ -52,6 +54,17 @@ class Kubelet:
     def urgent(self, value: bool) -> None:
         begins = value and not self._urgent
         self._urgent = value
+        if begins:
+            self.wake.set()
+
+    @property
+    def unnamed(self) -> bool:
+        return self._unnamed
+
+    @unnamed.setter
+    def unnamed(self, value: bool) -> None:
+        begins = value and not self._unnamed
+        self._unnamed = value
         if begins:
             self.wake.set()
 
@@ -66,6 +79,7 @@ class Kubelet:
 
     def put_pods(self, document: Document[tuple[Pod, ...]]) -> None:
         self._pods = document
+        self._unnamed = False  # until somebody has looked
 
     def put_summary(self, document: Document[Summary]) -> None:
         self._summary = document

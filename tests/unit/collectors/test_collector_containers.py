@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.collectors.containers import Containers
+from agent.collectors.selection import Selection
 from agent.errors import Absent, Malformed
 from agent.model import Collector, Writer
 from agent.sources.host import Host
@@ -206,6 +207,54 @@ def test_a_container_that_the_kubelet_has_not_named_yet(node: Node, collect: Col
     assert names(collect(node.collector)) == [labels("app", "app:1", APP), labels("", "", new)]
     node.kubelet.knows(pod(status("app", APP), status("side", new)))
     assert names(collect(node.collector)) == [labels("app", "app:1", APP), labels("side", "side:1", new)]
+
+
+def test_the_kubelet_is_asked_again_for_a_new_container(node: Node, collect: Collect) -> None:
+    """Until a document that came late enough named it, or did not: then it is a sandbox, or nobody's, for good."""
+    asked = []
+
+    def look(*statuses: ContainerStatus, time_s: float) -> None:
+        node.kubelet.knows(pod(*statuses), time_s=time_s)
+        assert node.kubelet.unnamed is False  # nobody has looked yet
+        collect(node.collector)
+        asked.append(node.kubelet.unnamed)
+
+    collect(node.collector)
+    assert node.kubelet.unnamed is False  # of a kubelet that has not said anything yet
+    look(status("app", APP), time_s=NOW_S)
+    new, pause = "c" * 64, "d" * 64
+    node.add(new, NEW_S)
+    node.add(pause, NEW_S)
+    collect(node.collector)
+    asked.append(node.kubelet.unnamed)
+    look(status("app", APP), status("side", new), time_s=NEW_S + 10)
+    look(status("app", APP), status("side", new), time_s=NEW_S + 11)
+    assert asked == [False, True, True, False]
+
+
+def test_the_kubelet_is_not_asked_for_ever_about_a_pod_that_is_gone(node: Node, collect: Collect) -> None:
+    """Nor about one without a ``/pods``; nor when the container itself is gone."""
+    node.kubelet.knows()
+    collect(node.collector)
+    assert node.kubelet.unnamed is False
+    new = node.add("c" * 64, NEW_S)
+    collect(node.collector)
+    assert node.kubelet.unnamed is True
+    new.rename(new.parent.parent / "gone")
+    collect(node.collector)
+    assert node.kubelet.unnamed is False
+
+
+def test_the_kubelet_is_asked_who_it_is_that_may_be_unwanted(node: Node, collect: Collect) -> None:
+    """A namespace that nobody told yet may be one to report; one that is known not to be is not asked about."""
+    collector = Containers(node.host, {"selection": Selection({"namespace-include": "shop"})})
+    node.kubelet.knows()
+    node.add("c" * 64, NEW_S)
+    assert names(collect(collector)) == []
+    assert node.kubelet.unnamed is True
+    node.kubelet.knows(pod())
+    collect(collector)
+    assert node.kubelet.unnamed is False
 
 
 def test_an_unknown_pod_has_no_sandbox(node: Node, collect: Collect) -> None:

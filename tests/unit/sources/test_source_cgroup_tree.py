@@ -121,6 +121,15 @@ def test_cgroupfs_driver_on_v1_below_a_root(make_host: MakeHost, top: Path) -> N
     assert tree.hierarchy.directories["cpuacct"] == tree.hierarchy.directories["cpu"] == "fs/cgroup/cpu,cpuacct"
 
 
+def test_where_kubepods_is(make_host: MakeHost, top: Path) -> None:
+    """Its path below the controller's root, without a scan; Absent where there is none."""
+    host = make_host(V2)
+    with pytest.raises(Absent):
+        Tree(host).kubepods()
+    make(top, "a.slice/a-kubepods.slice")
+    assert Tree(host, "/a").kubepods() == "/a.slice/a-kubepods.slice"
+
+
 def test_a_root_that_nobody_named_is_searched(make_host: MakeHost, top: Path) -> None:
     """A kubelet in a container has its kubepods further down; a look elsewhere later is obeyed."""
     host = make_host(V2)

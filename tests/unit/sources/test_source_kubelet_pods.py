@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.errors import Malformed
-from agent.sources.kubelet.pods import Condition, ContainerSpec, ContainerStatus, Owner, Pod, parse_pods
+from agent.sources.kubelet.pods import Condition, ContainerSpec, ContainerStatus, Owner, Pod, VolumeSpec, parse_pods
 from tests.kubelet.bodies import RECORDINGS, body, said
 
 ID = "3eff6c36b944e696f30f31a9dc8ccfa1a6384d088376f4a8ed22cf912a548c3b"
@@ -79,6 +79,7 @@ def test_a_static_pod() -> None:
         ),
         overhead={},
         critical=True,
+        termination_grace_s=2,
     )
 
 
@@ -97,9 +98,10 @@ def test_a_pod_of_the_api_server() -> None:
 
 
 def test_an_evicted_pod() -> None:
-    """It failed for a reason and has no container."""
+    """It failed for a reason, which is told in a sentence too, and has no container."""
     pod = next(pod for pod in parse_pods(body("memory-pressure", "pods")) if pod.name == "hog")
     assert (pod.phase, pod.reason, pod.statuses) == ("Failed", "Evicted", ())
+    assert pod.message == "Pod was rejected: The node had condition: [MemoryPressure]. "
 
 
 def test_a_container_that_is_killed_again_and_again() -> None:
@@ -172,3 +174,59 @@ def test_addresses_and_owners() -> None:
     pod = pod_of(metadata={"ownerReferences": owners}, status={"hostIP": "10.0.0.1", "podIP": "10.1.0.1"})
     assert pod.owners == (Owner("ReplicaSet", "rs", True), Owner("Tenant", "t", False))
     assert (pod.host_ip, pod.pod_ip) == ("10.0.0.1", "10.1.0.1")
+
+
+def test_volumes_of_a_recorded_pod() -> None:
+    """Two empty directories: one on the node's disk, one in memory."""
+    pod = next(pod for pod in parse_pods(body("idle", "pods")) if pod.name == "bu-multi-rnode")
+    assert pod.volumes == (VolumeSpec("scratch", "emptyDir"), VolumeSpec("tmpfsvol", "emptyDir", "Memory", 64 << 20))
+
+
+@pytest.mark.parametrize(
+    ("volume", "spec"),
+    [
+        ({"name": "v", "emptyDir": {}}, VolumeSpec("v", "emptyDir", "", None)),
+        ({"name": "v", "emptyDir": {"sizeLimit": "0"}}, VolumeSpec("v", "emptyDir", "", 0)),
+        ({"name": "v", "emptyDir": {"sizeLimit": "1500m"}}, VolumeSpec("v", "emptyDir", "", 1.5)),
+        ({"emptyDir": {"medium": "HugePages-2Mi"}, "name": "v"}, VolumeSpec("v", "emptyDir", "HugePages-2Mi", None)),
+        ({"name": "v"}, VolumeSpec("v", "emptyDir", "", None)),
+        ({"name": "v", "hostPath": None, "secret": {"secretName": "s"}}, VolumeSpec("v", "secret")),
+        ({"name": "v", "configMap": {"name": "m"}}, VolumeSpec("v", "configMap")),
+        ({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, VolumeSpec("v", "persistentVolumeClaim")),
+        ({"name": "v", "hostPath": {"path": "/", "medium": 1, "sizeLimit": 1}}, VolumeSpec("v", "hostPath")),
+    ],
+)
+def test_a_volume_is_of_the_kind_that_its_key_says(volume: dict[str, Any], spec: VolumeSpec) -> None:
+    """Medium and size limit are an empty directory's, which a volume without a source is too."""
+    assert pod_of(spec={"volumes": [volume]}).volumes == (spec,)
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [
+        {"emptyDir": {}},
+        {"name": "v", "emptyDir": []},
+        {"name": "v", "secret": "s"},
+        {"name": "v", "emptyDir": {"sizeLimit": "lots"}},
+        {"name": "v", "emptyDir": {"sizeLimit": 5}},
+        {"name": "v", "emptyDir": {"medium": 5}},
+    ],
+)
+def test_a_volume_of_other_types_is_malformed(volume: dict[str, Any]) -> None:
+    """Without a name, with a source that is no object, or with a size that is no quantity."""
+    with pytest.raises(Malformed):
+        pod_of(spec={"volumes": [volume]})
+
+
+@pytest.mark.parametrize("grace_s", [0, 30, -1, (1 << 63) - 1])
+def test_the_grace_period_is_any_whole_number(grace_s: int) -> None:
+    """Absent is not 0, and what Kubernetes stores is read."""
+    assert pod_of(spec={"terminationGracePeriodSeconds": grace_s}).termination_grace_s == grace_s
+    assert pod_of(spec={}).termination_grace_s is None
+
+
+@pytest.mark.parametrize("grace_s", [True, "30", 1.5])
+def test_another_grace_period_is_malformed(grace_s: Any) -> None:
+    """No number, or not a whole one."""
+    with pytest.raises(Malformed, match="terminationGracePeriodSeconds"):
+        pod_of(spec={"terminationGracePeriodSeconds": grace_s})

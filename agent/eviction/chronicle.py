@@ -1,0 +1,132 @@
+"""Turns what changed from one look to the next into events.
+
+A threshold that is crossed at the first look is an event too: whoever reads the journal must not take it for calm. Pods
+that were evicted before the first look are not: nobody can tell when. Threads: one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from agent import log
+from agent.errors import SourceError
+from agent.eviction import evictions
+from agent.eviction.configuration import EvictionConfig, Origin
+from agent.eviction.journal import DETAIL_MAX, Event, Journal
+from agent.eviction.margins import Margin
+from agent.eviction.oom import OomKill, OomKills
+from agent.eviction.signals import Condition, unit
+from agent.sources.host import Host
+
+if TYPE_CHECKING:  # the parsers load only with a kubelet
+    from agent.sources.kubelet.pods import Pod
+
+
+class Chronicle:
+    """Everything that happens goes through here into ``journal``, and one line of it into the log."""
+
+    def __init__(self, host: Host, oom: OomKills) -> None:
+        self.journal = Journal()
+        self._kubelet = host.kubelet
+        self._oom = oom
+        self._crossed: frozenset[tuple[str, str]] = frozenset()
+        self._conditions: frozenset[Condition] = frozenset()
+        self._pods: object = None
+        self._evicted: frozenset[str] | None = None
+
+    @property
+    def crossed(self) -> bool:
+        return bool(self._crossed)
+
+    def note_margins(self, margins: Iterable[Margin], config: EvictionConfig, time_s: float) -> None:
+        """Crossings and clearings. A threshold whose signal is not observed any more stays as it was.
+
+        One that the configuration has no more is cleared.
+        """
+        for margin in margins:
+            name = (margin.threshold.signal, margin.threshold.kind)
+            if margin.crossed != (name in self._crossed):
+                self._crossed ^= {name}
+                self._add(_crossing(margin, config.origin, time_s))
+        for signal, kind in sorted(self._crossed - {(one.signal, one.kind) for one in config.thresholds}):
+            self._crossed -= {(signal, kind)}
+            attributes = (("kind", kind), ("origin", config.origin))
+            self._add(
+                Event(time_s, "signal", "cleared", signal, f"no {kind} threshold any more", attributes=attributes)
+            )
+
+    def note_conditions(self, now_set: frozenset[Condition], time_s: float) -> None:
+        for name in sorted(now_set ^ self._conditions):
+            self._add(Event(time_s, "condition", "crossed" if name in now_set else "cleared", name))
+        self._conditions = now_set
+
+    def note_pods(self, time_s: float) -> None:
+        """Looks only when the kubelet has told anew."""
+        document = self._kubelet.pods()
+        if document is None or document is self._pods:
+            return
+        self._pods = document
+        if self._evicted is not None:
+            for event in evictions.events(self._evicted, document.value, time_s):
+                self._add(event)
+        self._evicted = frozenset(one.uid for one in evictions.evicted(document.value))
+
+    def note_oom_kills(self, time_s: float) -> SourceError | None:
+        """The reason when they cannot be counted here."""
+        try:
+            for kill in self._oom.poll():
+                self._add(self._oom_event(kill, time_s))
+        except SourceError as error:
+            return error.kept()
+        return None
+
+    def _oom_event(self, kill: OomKill, time_s: float) -> Event:
+        attributes = [("cgroup", kill.cgroup)] if kill.cgroup else []
+        subject = "node"
+        for pod, container in self._whose(kill):
+            subject = f"pod/{pod.namespace}/{pod.name}"
+            attributes += [("namespace", pod.namespace), ("pod", pod.name)]
+            attributes += [("container", container)] if container else []
+        if kill.command:
+            attributes.append(("command", kill.command))
+        detail = f"{kill.processes} killed" if kill.pid is None else f"process {kill.pid} killed"
+        return Event(time_s, "oom_kill", "occurred", subject, detail, attributes=tuple(attributes))
+
+    def _whose(self, kill: OomKill) -> Iterable[tuple[Pod, str]]:
+        """The pod and the name of its container; the container is empty when only its pod is known."""
+        document = self._kubelet.pods()
+        for pod in document.value if document else ():
+            names = [s.name for s in pod.statuses if s.container_id and s.container_id == kill.container_id]
+            if names or _is_pod(pod, kill.cgroup):
+                return [(pod, names[0] if names else "")]
+        return []
+
+    def _add(self, event: Event) -> None:
+        self.journal.add(event)
+        urgent = event.type != "condition" and event.state != "cleared"
+        (log.warn if urgent else log.info)(
+            f"{event.type.replace('_', ' ')} {event.state}", subject=event.subject, detail=event.detail[:DETAIL_MAX]
+        )
+
+
+def _crossing(margin: Margin, origin: Origin, time_s: float) -> Event:
+    threshold = margin.threshold
+    grace = f", grace {threshold.grace_s:.0f} s" if threshold.kind == "soft" else ""
+    return Event(
+        time_s,
+        "signal",
+        "crossed" if margin.crossed else "cleared",
+        threshold.signal,
+        f"{threshold.kind} threshold{grace}, by {margin.source}",
+        margin.available,
+        margin.quantity,
+        unit(threshold.signal),
+        (("kind", threshold.kind), ("source", margin.source), ("origin", origin)),
+    )
+
+
+def _is_pod(pod: Pod, cgroup: str) -> bool:
+    """Whether a cgroup is the pod's or below it; the systemd driver writes the dashes of a uid as ``_``."""
+    uid = pod.cgroup_uid
+    return f"pod{uid}" in cgroup or f"pod{uid.replace('-', '_')}" in cgroup
