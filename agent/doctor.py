@@ -80,18 +80,21 @@ def _kubelet(config: Config, host: Host) -> Iterator[Finding]:
         return
     from agent.sources.kubelet import poller
     from agent.sources.kubelet.diagnosis import Doctor
-    from agent.sources.kubelet.endpoint import PATHS
+    from agent.sources.kubelet.endpoint import FLAGZ, PATHS
     from agent.sources.kubelet.failure import Failed
 
     explainer = Doctor(client.endpoint, host.node_name, config["kubelet.allow-proxy"])
     if config["kubelet.insecure-skip-verify"]:
         yield Finding("lost", "kubelet TLS", "not verified: whoever answers in its place gets our token")
-    for path in PATHS:
+    for path in (*PATHS, FLAGZ):
+        if path is FLAGZ and host.kubelet.configz() is None:
+            continue  # it has the same grant, and the reason is said already
         try:
             poller.fetch(host.kubelet, client, host.calls, path)
             yield Finding("ok", f"kubelet {path.path}", f"by get on {path.grant}")
         except Failed as failure:
-            yield Finding("lost", f"kubelet {path.path}", explainer.explain(path, failure))
+            state: State = "none" if path is FLAGZ else "lost"
+            yield Finding(state, f"kubelet {path.path}", explainer.explain(path, failure))
     client.close()
 
 

@@ -66,9 +66,9 @@ class Locator:
         path = self._table.resolve(self._host.rootfs, path)
         mount = self._table.mount_of(path)
         if mount is None:
-            return Place(path, "", "", "", "default")
+            return Place(path, "", "", "", "its usual place")
         device = f"{mount.major}:{mount.minor}"
-        return Place(path, device, self._table.mount_point_of(path), mount.fs_type, "default")
+        return Place(path, device, self._table.mount_point_of(path), mount.fs_type, "its usual place")
 
     def _read_table(self, now_s: float) -> bool:
         """Whether it is another one than before. One that cannot be read is empty: then everything may hang."""

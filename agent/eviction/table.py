@@ -33,8 +33,8 @@ def table(report: Report, colours: bool = False, width: int = 0) -> list[str]:
     rows = [row for signal in report["signals"] for row in _rows(signal)]
     columns = [column for column in zip(HEAD, *(row.cells for row in rows), strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
-    head, *lines_of = zip(*columns, strict=True) if columns else [HEAD]
-    lines = [*_title(report), "", _painted(_aligned(head, widths, width), BOLD if colours else "")]
+    head, *lines_of = zip(*columns, strict=True) if columns else [("No signal can be read here.",)]
+    lines = [*_title(report), "", _painted(_aligned(head, widths or [0], width), BOLD if colours else "")]
     for row, cells in zip(rows, lines_of, strict=True):
         paint = ("", YELLOW, RED)[row.alarm] if colours else ""
         lines.append(_painted(_aligned(cells, widths, width), paint))
@@ -53,7 +53,7 @@ def _rows(signal: Report) -> Iterator[Row]:
     available = "?" if source is None else quantity(signal["sources"][source]["available"], unit)
     pods = ", ".join(f"{pod['namespace']}/{pod['pod']}" for pod in signal["next"][:NEXT])
     name, trend = signal["signal"], _trend(signal["trend_per_second"], unit)
-    if not signal["thresholds"]:
+    if not signal["thresholds"] and not name.startswith(DERIVED):
         yield Row((name, available, "none", "", trend, "", ""), 0)
     for threshold in signal["thresholds"]:
         if name.startswith(DERIVED) and not _alarm(threshold):

@@ -125,7 +125,9 @@ class Watch:
 
     def _look(self, now_s: float, time_s: float) -> View:
         said = self._configured.now(now_s)
-        self._direct.tell(None, self._configured.flags)
+        wanted = self._host.kubelet.wants_flagz = "root-dir" not in self._configured.flags
+        flagz = self._host.kubelet.flagz() if wanted else None  # else the command line is newer
+        self._direct.tell(flagz.value if flagz else None, self._configured.flags)
         direct = self._direct.read(now_s)
         config = said._replace(thresholds=with_containerfs(said.thresholds, self._order.layout()))
         self._follow(config.origin)

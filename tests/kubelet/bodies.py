@@ -18,6 +18,12 @@ def body(recording: str, name: str) -> bytes:
     return gzip.decompress((PLACE / recording / f"{name}.json.gz").read_bytes())
 
 
+@cache
+def flagz(recording: str) -> bytes:
+    """Its flags, which are text; not recorded under memory pressure."""
+    return gzip.decompress((PLACE / recording / "flagz.txt.gz").read_bytes())
+
+
 def said(recording: str, name: str) -> Any:
     """The same body as the standard library reads it."""
     return json.loads(body(recording, name))

@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from tests.kubelet.bodies import body
+from tests.kubelet.bodies import body, flagz
 
 DOCUMENTS: Final = {"/pods": "pods", "/stats/summary": "stats_summary", "/configz": "configz"}
+FLAGZ: Final = "/flagz"  # besides those three, for who asks
 NODE: Final = "worker-1"  # the only name in a certificate that a kubelet made for itself
 _KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 _CA: Final = """
@@ -82,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection. ``answer`` is what a script calls to answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every answer waits 40 ms between its head and its body
     server: ScriptedKubelet
 
     def do_GET(self) -> None:
@@ -146,6 +148,9 @@ class ScriptedKubelet(ThreadingHTTPServer):
 
 def recorded(handler: Handler, recording: str = "idle") -> None:
     """As the real one answered."""
+    if handler.path == FLAGZ:
+        handler.answer(200, flagz(recording), content_type="text/plain; charset=utf-8")
+        return
     if handler.path not in DOCUMENTS:
         handler.answer(404, b"404 page not found\n", content_type="text/plain")
         return
@@ -159,7 +164,7 @@ def says(status: int, content: bytes = b"", **headers: str) -> Script:
 
 def forbidden(handler: Handler) -> None:
     """As a kubelet of 1.36 says it."""
-    wanted = {"/stats/summary": "stats", "/pods": "pods proxy", "/configz": "configz proxy"}[handler.path]
+    wanted = {"/stats/summary": "stats", "/pods": "pods proxy"}.get(handler.path, "configz proxy")
     text = f"Forbidden (user=system:serviceaccount:x:y, verb=get, resource=nodes, subresource(s)=[{wanted}])"
     handler.answer(403, text.encode(), content_type="text/plain; charset=utf-8")
 

@@ -47,6 +47,22 @@ def test_an_agent_asks_its_kubelet(start: Start, certificates: Path, certificate
     assert loaded & UNWANTED == set()
 
 
+def test_the_eviction_watch_wants_the_flags(start: Start, tmp_path: Path) -> None:
+    """Where no process of the kubelet is to be seen, its ``root-dir`` is asked for, and is where nodefs is."""
+    kubelet = start("")
+    flags = f"kubelet flagz\nroot-dir: {tmp_path}\n".encode()
+    kubelet.script[scripted.FLAGZ] = scripted.says(200, flags, content_type="text/plain")
+    asked = ("--kubelet.url", kubelet.url, "--kubelet.poll-interval", "1s")
+    with start_agent(*QUIET, "--collector.eviction", *asked) as agent:
+        headroom(agent, 'headroom_kubelet_requests_total{path="/flagz",code="200"} 1')
+        deadline_s = time.monotonic() + 10
+        while f"{tmp_path} (flagz, ".encode() not in agent.get("/api/v1/eviction"):
+            assert time.monotonic() < deadline_s
+            assert not agent.ended_within(0.02)
+        assert agent.stop() == 0
+    assert [path for path, _ in kubelet.requests].count(scripted.FLAGZ) == 1
+
+
 def test_a_silent_kubelet_holds_up_no_scrape(start: Start, certificates: Path) -> None:
     """A hang costs the kubelet's documents and nothing else; the agent also ends at once."""
     kubelet = start("signed")

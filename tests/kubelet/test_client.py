@@ -15,7 +15,7 @@ from agent.sources.kubelet.endpoint import Endpoint, parse_endpoint
 from agent.sources.kubelet.failure import Failed
 from agent.sources.kubelet.trust import Trust
 from tests.kubelet import scripted
-from tests.kubelet.bodies import body
+from tests.kubelet.bodies import body, flagz
 from tests.kubelet.conftest import Start
 from tests.kubelet.scripted import Script, ScriptedKubelet, says
 
@@ -50,6 +50,17 @@ def test_the_three_documents_come_on_one_connection(kubelet: ScriptedKubelet, cl
     assert {headers["accept-encoding"] for _, headers in kubelet.requests} == {"identity"}
     assert {headers["host"] for _, headers in kubelet.requests} == {kubelet.url.removeprefix("https://")}
     assert kubelet.connections == 1
+
+
+def test_an_answer_may_be_text(kubelet: ScriptedKubelet, client: Client) -> None:
+    """Where it was asked for, and then nothing else may come."""
+    assert client.get("/flagz", "text/plain") == flagz("idle")
+    assert client.get("/pods") == body("idle", "pods")
+    assert [headers["accept"] for _, headers in kubelet.requests] == ["text/plain", "application/json"]
+    with pytest.raises(Failed, match="text/plain instead of application/json"):
+        client.get("/flagz")
+    with pytest.raises(Failed, match="application/json instead of text/plain"):
+        client.get("/pods", "text/plain")
 
 
 @pytest.mark.parametrize("script", [scripted.chunked, scripted.until_closed])

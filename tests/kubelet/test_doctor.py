@@ -45,7 +45,36 @@ def test_a_kubelet_that_answers(start: Start, ask: Ask) -> None:
         "/pods": ("ok", "by get on nodes/pods"),
         "/stats/summary": ("ok", "by get on nodes/stats"),
         "/configz": ("ok", "by get on nodes/configz"),
+        "/flagz": ("ok", "by get on nodes/configz"),
     }
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (says(404, b"404 page not found"), "with the feature gate ComponentFlagz (not_found: status 404: 404 page"),
+        (scripted.forbidden, "grant get on nodes/configz (forbidden: status 403"),
+        (says(406), "status: status 406"),
+        (says(200, b"{}"), "content_type: application/json instead of text/plain"),
+    ],
+)
+def test_flags_are_not_served_by_many(start: Start, ask: Ask, script: Script, said: str) -> None:
+    """Nothing is lost; the reason is there for who wants them."""
+    kubelet = start("signed")
+    kubelet.script[scripted.FLAGZ] = script
+    found = ask(kubelet, CA)
+    state, detail = found.pop(scripted.FLAGZ)
+    assert state == "none"
+    assert said in detail
+    assert [state for state, _ in found.values()] == ["ok"] * 3
+
+
+def test_flags_are_not_asked_of_who_does_not_tell_its_configuration(start: Start, ask: Ask) -> None:
+    """Its reason would be the same."""
+    kubelet = start("signed")
+    kubelet.script["/configz"] = scripted.forbidden
+    assert list(ask(kubelet, CA)) == list(scripted.DOCUMENTS)
+    assert scripted.FLAGZ not in [path for path, _ in kubelet.requests]
 
 
 def test_no_kubelet_is_no_error(ask: Ask) -> None:
@@ -90,7 +119,7 @@ def test_one_path_may_be_refused_alone(start: Start, ask: Ask) -> None:
     """The others are examined all the same."""
     kubelet = start("signed")
     kubelet.script["/pods"] = scripted.forbidden
-    assert [state for state, _ in ask(kubelet, CA).values()] == ["lost", "ok", "ok"]
+    assert [state for state, _ in ask(kubelet, CA).values()] == ["lost", "ok", "ok", "ok"]
 
 
 @pytest.mark.parametrize(

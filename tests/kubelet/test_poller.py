@@ -14,13 +14,14 @@ from agent.sources.kubelet import poller
 from agent.sources.kubelet.client import Client, Limits
 from agent.sources.kubelet.configz import parse_configz
 from agent.sources.kubelet.endpoint import PODS, SUMMARY, parse_endpoint
+from agent.sources.kubelet.flagz import parse_flagz
 from agent.sources.kubelet.pods import parse_pods
 from agent.sources.kubelet.poller import Poller
 from agent.sources.kubelet.slot import Document, Kubelet
 from agent.sources.kubelet.summary import parse_summary
 from agent.sources.kubelet.trust import Trust
 from tests.kubelet import scripted
-from tests.kubelet.bodies import body
+from tests.kubelet.bodies import body, flagz
 from tests.kubelet.conftest import Start
 from tests.kubelet.scripted import Script, ScriptedKubelet, recorded, says
 
@@ -281,7 +282,7 @@ def timetable(
 
             return answer
 
-        for path in scripted.DOCUMENTS:
+        for path in (*scripted.DOCUMENTS, scripted.FLAGZ):
             name = path.rpartition("/")[2]
             answering.script[path] = noted(name, scripts.get(name, recorded))
         asking.poller.run()
@@ -336,6 +337,92 @@ def test_a_configuration_that_failed_goes_with_the_next_summary(
 
     asked = timetable({5.0: urgent}, 20, configz=says(500))
     assert asked == [*everything(0), *everything(10), *everything(20)]
+
+
+def no_flags(handler: scripted.Handler) -> None:
+    """As a kubelet that has none to tell."""
+    handler.answer(404, b"404 page not found\n", content_type="text/plain; charset=utf-8")
+
+
+def in_turn(*scripts: Script) -> Script:
+    """One after the other; the last one from then on."""
+    left = list(scripts)
+    return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
+
+
+def times(asked: list[tuple[float, str]], name: str) -> list[float]:
+    return [at_s for at_s, path in asked if path == name]
+
+
+def test_flags_are_asked_once_where_they_are_wanted(
+    asking: Asking, answering: ScriptedKubelet, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """In the next round, after the configuration and on its connection; then no more."""
+
+    def want() -> None:
+        asking.kubelet.wants_flagz = True
+
+    asked = timetable({5.0: want}, 3800)
+    assert asked[3:8] == [*everything(60), (60, "flagz"), (120, "pods")]
+    assert times(asked, "flagz") == [60]
+    assert answering.connections == len(times(asked, "configz"))
+    assert asking.kubelet.flagz() == Document(parse_flagz(flagz("idle")), 1000.0, NOON_S)
+    samples = asking.samples()
+    assert samples['requests_total{path="/flagz",code="200"}'] == 1
+    assert samples['request_duration_seconds_count{path="/flagz"}'] == 1
+
+
+def test_flags_that_nobody_wants_are_not_asked(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """The command line told what there is to know."""
+    assert times(timetable({}, 200), "flagz") == []
+    assert asking.kubelet.flagz() is None
+
+
+def test_flags_are_asked_again_of_a_kubelet_that_was_away(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """Never without a configuration, and what was known stays until then."""
+    asking.kubelet.wants_flagz = True
+    moved = says(200, b"kubelet flagz\nroot-dir: /new\n", content_type="text/plain")
+    away = in_turn(recorded, recorded, says(500), says(500), recorded)
+    asked = timetable({}, 600, configz=away, flagz=in_turn(recorded, moved))
+    assert times(asked, "flagz") == [0, 240]
+    document = asking.kubelet.flagz()
+    assert document is not None
+    assert document.value == {"root-dir": "/new"}
+
+
+def test_flags_that_are_refused_are_asked_for_every_hour(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Counted each time, said once, and no warning: many kubelets do not serve them."""
+    asking.kubelet.wants_flagz = True
+    asked = timetable({}, 7300, flagz=in_turn(no_flags, says(403), no_flags))
+    assert times(asked, "flagz") == [0, 3600, 7200]
+    assert asking.kubelet.flagz() is None
+    samples = asking.samples()
+    assert samples['errors_total{path="/flagz",reason="not_found"}'] == 2
+    assert samples['errors_total{path="/flagz",reason="forbidden"}'] == 1
+    assert samples['requests_total{path="/flagz",code="404"}'] == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "level=info" in line
+    assert 'path=/flagz reason=not_found error="status 404: 404 page not found"' in line
+
+
+def test_flags_that_were_refused_may_come_with_another_kubelet(
+    asking: Asking, timetable: Callable[..., list[tuple[float, str]]]
+) -> None:
+    """An upgrade is not waited for an hour; what cannot be parsed counts as refused."""
+    asking.kubelet.wants_flagz = True
+    broken = says(200, b"statusz\n", content_type="text/plain")
+    asked = timetable(
+        {}, 600, configz=in_turn(recorded, recorded, says(503), recorded), flagz=in_turn(broken, recorded)
+    )
+    assert times(asked, "flagz") == [0, 180]
+    assert asking.kubelet.flagz() is not None
+    assert asking.samples()['errors_total{path="/flagz",reason="malformed"}'] == 1
 
 
 def test_at_rest_every_round_asks_for_everything(answering: ScriptedKubelet, certificates: Path) -> None:

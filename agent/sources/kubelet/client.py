@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Final, NamedTuple
 
-from agent.sources.kubelet.endpoint import Endpoint
+from agent.sources.kubelet.endpoint import JSON, Endpoint
 from agent.sources.kubelet.failure import Failed, from_network
 from agent.sources.kubelet.response import ResponseReader
 from agent.sources.kubelet.trust import Shaker, Trust
@@ -37,15 +37,15 @@ class Client:
         self._limits = limits
         self._sock: socket.socket | None = None
 
-    def get(self, path: str) -> bytes:
-        """The body of a 200 answer of JSON. Raises Failed."""
+    def get(self, path: str, media_type: str = JSON) -> bytes:
+        """The body of a 200 answer of this type. Raises Failed."""
         deadline_s = time.monotonic() + self._limits.seconds
         token = self._token(path)
-        reader = ResponseReader(path, self._limits.body_bytes)
+        reader = ResponseReader(path, self._limits.body_bytes, media_type)
         try:
             sock = self._connection(path, deadline_s)
             sock.settimeout(_left(deadline_s))
-            sock.sendall(self._request(path, token))
+            sock.sendall(self._request(path, media_type, token))
             while not reader.done:
                 sock.settimeout(_left(deadline_s))
                 reader.feed(sock.recv(RECEIVE_BYTES))
@@ -76,9 +76,9 @@ class Client:
                 raise
         return self._sock
 
-    def _request(self, path: str, token: str) -> bytes:
+    def _request(self, path: str, media_type: str, token: str) -> bytes:
         lines = [f"GET {path} HTTP/1.1", f"Host: {self.endpoint.authority}"]
-        lines += ["User-Agent: headroom-agent", "Accept: application/json", "Accept-Encoding: identity"]
+        lines += ["User-Agent: headroom-agent", f"Accept: {media_type}", "Accept-Encoding: identity"]
         if token:
             lines.append(f"Authorization: Bearer {token}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")

@@ -10,7 +10,7 @@ import time
 from typing import Any, Final, NamedTuple
 
 from agent.sources.kubelet.client import connect
-from agent.sources.kubelet.endpoint import CONFIGZ, SUMMARY, Endpoint, Path
+from agent.sources.kubelet.endpoint import CONFIGZ, FLAGZ, SUMMARY, Endpoint, Path
 from agent.sources.kubelet.failure import TLS_CAUSES, Failed
 from agent.sources.kubelet.trust import SERVICE_ACCOUNT_CA, unverified
 
@@ -51,6 +51,8 @@ class Doctor:
             cure = "give a token of this cluster with --kubelet.token-file"
         elif failure.cause == "not_found" and path is CONFIGZ:
             cure = "the kubelet runs with enableDebuggingHandlers: false"
+        elif failure.cause == "not_found" and path is FLAGZ:
+            cure = "kubelets since 1.33 serve it, with the feature gate ComponentFlagz"
         elif failure.cause == "files" and SERVICE_ACCOUNT_CA in failure.detail:
             cure = "not in a pod: give --kubelet.ca-file or --kubelet.cert-file"
         elif failure.cause == "refused":

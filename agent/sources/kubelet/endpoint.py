@@ -1,8 +1,8 @@
-"""Where the kubelet listens, and the three paths that it is asked.
+"""Where the kubelet listens, and the paths that it is asked: three, and one that only some serve.
 
 Each path has a subresource of its own, so that the agent needs no ``nodes/proxy``, which would also let it run
 commands in every container. Kubelets before 1.33 know only ``nodes/proxy`` for ``/pods`` and ``/configz``; the request
-is the same, so who may ask is decided by what the agent is granted.
+is the same, so who may ask is decided by what the agent is granted. ``/flagz`` has no subresource of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from agent.errors import ConfigError
 
 HTTPS_PORT: Final = 10250
 HTTP_PORT: Final = 10255
+JSON: Final = "application/json"
+TEXT: Final = "text/plain"
 _NAME: Final = r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,251}[0-9A-Za-z])?"
 _IPV6: Final = r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,44}"
 HOST: Final = rf"{_NAME}|{_IPV6}"
@@ -29,12 +31,14 @@ class Path(NamedTuple):
     kind: str
     path: str
     grant: str
+    media_type: str = JSON
 
 
 PODS: Final = Path("pods", "/pods", "nodes/pods")
 SUMMARY: Final = Path("summary", "/stats/summary", "nodes/stats")
 CONFIGZ: Final = Path("configz", "/configz", "nodes/configz")
-PATHS: Final = (PODS, SUMMARY, CONFIGZ)
+FLAGZ: Final = Path("flagz", "/flagz", "nodes/configz", TEXT)
+PATHS: Final = (PODS, SUMMARY, CONFIGZ)  # what the agent needs; without flagz it does well
 
 
 class Endpoint(NamedTuple):

@@ -4,6 +4,9 @@ Every 60 s at rest, every 10 s while an eviction is near: its own statistics are
 100 pods costs the kubelet and the container runtime 42 ms of CPU, besides 6 ms of ours. ``/pods``, which costs it 4.5,
 is asked alone for the names of new containers. What fails is counted by its reason, said once until it recovers, and
 leaves the last good document in its place.
+
+``/flagz``, which many do not serve, is asked after ``/configz`` and only where it is wanted: once for each start of the
+kubelet, or every hour while it is refused.
 """
 
 from __future__ import annotations
@@ -18,14 +21,16 @@ from agent.errors import Malformed
 from agent.sources.calls import Calls
 from agent.sources.kubelet.client import Client
 from agent.sources.kubelet.configz import parse_configz
-from agent.sources.kubelet.endpoint import CONFIGZ, PATHS, PODS, SUMMARY, Path
+from agent.sources.kubelet.endpoint import CONFIGZ, FLAGZ, PATHS, PODS, SUMMARY, Path
 from agent.sources.kubelet.failure import Failed
+from agent.sources.kubelet.flagz import parse_flagz
 from agent.sources.kubelet.pods import parse_pods
 from agent.sources.kubelet.slot import Document, Kubelet
 from agent.sources.kubelet.summary import parse_summary
 from agent.sources.kubelet.telemetry import KubeletTelemetry
 
 URGENT_S: Final = 10.0
+FLAGZ_REFUSED_S: Final = 3600.0
 NOT_UP: Final = ("refused", "unreachable")
 
 
@@ -43,6 +48,8 @@ class Poller:
         self._urgent_s = min(urgent_s, interval_s)
         self._failing: dict[Path, str] = {}
         self._asked_s = dict.fromkeys(PATHS, float("-inf"))  # when the round began; of a configz only a good one
+        self._flagz_due_s = float("-inf")
+        self._flagz_refused = False
         self._stopped = False
 
     def start(self) -> threading.Thread:
@@ -66,10 +73,17 @@ class Poller:
             good = self.ask(path)
             if good or path is not CONFIGZ:
                 self._asked_s[path] = began_s
+            if path is CONFIGZ:
+                self._follow(began_s, good)
         self._client.close()
 
     def ask(self, path: Path) -> bool:
-        """One document, counted whatever comes of it. Whether it came."""
+        """One document, counted and said whatever comes of it. Whether it came."""
+        failure = self._ask(path)
+        self._say(path, failure)
+        return failure is None
+
+    def _ask(self, path: Path) -> Failed | None:
         began_s = time.monotonic()
         failure: Failed | None = None
         try:
@@ -78,8 +92,22 @@ class Poller:
             failure = error.kept()
         status = failure.status if failure else 200
         self.telemetry.answered(path.path, str(status) if status else "none", time.monotonic() - began_s)
-        self._say(path, failure)
-        return failure is None
+        if failure:
+            self.telemetry.failed(path.path, failure.cause)
+        return failure
+
+    def _follow(self, now_s: float, good: bool) -> None:
+        """After a configuration the flags, where they are due. A kubelet that was away may come back with others."""
+        if not good:
+            self._flagz_due_s = float("-inf")
+        elif self._kubelet.wants_flagz and now_s >= self._flagz_due_s:
+            failure = self._ask(FLAGZ)
+            self._flagz_due_s = now_s + FLAGZ_REFUSED_S if failure else float("inf")
+            if failure and not self._flagz_refused:
+                self._flagz_refused = True
+                log.info(
+                    "the kubelet does not tell its flags", path=FLAGZ.path, reason=failure.cause, error=failure.detail
+                )
 
     def _say(self, path: Path, failure: Failed | None) -> None:
         before = self._failing.pop(path, None)
@@ -87,7 +115,6 @@ class Poller:
             if before is not None:
                 log.info("the kubelet answers again", path=path.path)
             return
-        self.telemetry.failed(path.path, failure.cause)
         self._failing[path] = failure.cause
         if failure.cause != before:
             hint = {"grant": f"get on {path.grant}"} if failure.cause == "forbidden" else {}
@@ -133,7 +160,7 @@ def fetch(kubelet: Kubelet, client: Client, calls: Calls, path: Path) -> None:
     """Puts one document into the slot. Raises Failed."""
     taken_s, time_s = calls.monotonic_s(), calls.time_s()
     try:
-        _PARSERS[path](kubelet, client.get(path.path), taken_s, time_s)
+        _PARSERS[path](kubelet, client.get(path.path, path.media_type), taken_s, time_s)
     except Malformed as error:
         raise Failed(path.path, "malformed", str(error), 200) from None
 
@@ -150,8 +177,13 @@ def _configz(kubelet: Kubelet, body: bytes, taken_s: float, time_s: float) -> No
     kubelet.put_configz(Document(parse_configz(body), taken_s, time_s))
 
 
+def _flagz(kubelet: Kubelet, body: bytes, taken_s: float, time_s: float) -> None:
+    kubelet.put_flagz(Document(parse_flagz(body), taken_s, time_s))
+
+
 _PARSERS: Final[dict[Path, Callable[[Kubelet, bytes, float, float], None]]] = {
     PODS: _pods,
     SUMMARY: _summary,
     CONFIGZ: _configz,
+    FLAGZ: _flagz,
 }

@@ -9,6 +9,7 @@ from typing import Final
 
 import httptools
 
+from agent.sources.kubelet.endpoint import JSON
 from agent.sources.kubelet.failure import Failed, from_status
 
 HEAD_BYTES_MAX: Final = 65536
@@ -18,11 +19,12 @@ ERROR_BYTES_MAX: Final = 4096  # of an answer that is only quoted
 class ResponseReader:
     """Takes bytes until it is ``done``. The method names ``on_...`` are httptools' protocol."""
 
-    def __init__(self, path: str, body_bytes_max: int) -> None:
+    def __init__(self, path: str, body_bytes_max: int, media_type: str = JSON) -> None:
         self.done = False
         self.keep_alive = False
         self._path = path
         self._max = body_bytes_max
+        self._media_type = media_type
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._head_bytes = 0
@@ -85,8 +87,8 @@ class ResponseReader:
             return
         kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         encoding = self._headers.get("content-encoding", "identity").lower()
-        if kind not in ("", "application/json"):
-            raise Failed(self._path, "content_type", f"{kind[:80]} instead of application/json", 200)
+        if kind not in ("", self._media_type):
+            raise Failed(self._path, "content_type", f"{kind[:80]} instead of {self._media_type}", 200)
         if encoding != "identity":
             raise Failed(self._path, "encoding", f"{encoding[:80]}, which was not asked for", 200)
         length = self._headers.get("content-length", "")

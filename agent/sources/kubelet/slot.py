@@ -30,7 +30,8 @@ class Kubelet:
 
     ``urgent`` is True while an eviction is near: then the kubelet is asked every 10 s instead of every minute.
     ``unnamed`` is True while there is a new container that only another ``/pods`` can name; the next one that comes
-    ends it, and whoever looks at that one may say it again. ``wake`` is what the poller sleeps on.
+    ends it, and whoever looks at that one may say it again. ``wants_flagz`` is True while nothing else tells where the
+    kubelet keeps its files; it is no reason to ask sooner. ``wake`` is what the poller sleeps on.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Kubelet:
         self._pods = pods
         self._summary = summary
         self._configz = configz
+        self._flagz: Document[dict[str, str]] | None = None
         self._urgent = False
         self._unnamed = False
+        self.wants_flagz = False
         self.wake = threading.Event()
 
     @property
@@ -77,6 +80,9 @@ class Kubelet:
     def configz(self) -> Document[Configz] | None:
         return self._configz
 
+    def flagz(self) -> Document[dict[str, str]] | None:
+        return self._flagz
+
     def put_pods(self, document: Document[tuple[Pod, ...]]) -> None:
         self._pods = document
         self._unnamed = False  # until somebody has looked
@@ -86,6 +92,9 @@ class Kubelet:
 
     def put_configz(self, document: Document[Configz]) -> None:
         self._configz = document
+
+    def put_flagz(self, document: Document[dict[str, str]]) -> None:
+        self._flagz = document
 
 
 NO_KUBELET: Final = Kubelet()

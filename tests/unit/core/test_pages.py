@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.engine import Engine
-from agent.errors import Gone
+from agent.errors import Gone, Overdue
 from agent.httpd.credentials import Credentials
 from agent.httpd.message import Request
 from agent.model import Declared, Family, Part, Writer
@@ -44,15 +44,21 @@ class Clock:
 
 
 class Site:
-    """Pages over three fake collectors and a clock that stands still."""
+    """Pages over three fake collectors and a clock that stands still. ``document`` is what ``/document`` gives."""
 
     def __init__(self, credentials: Credentials | None = None) -> None:
+        self.document: object = {"made": 0}
         self.stat = Fake("stat", "node_stat")
         self.pods = Fake("pods", "container_pods", "cadvisor")
         self.ours = Fake("ours", "headroom_ours", "headroom")
         self.clock = Clock()
         engine = Engine([self.stat, self.pods, self.ours], self.clock)  # type: ignore[arg-type]
-        self.pages = Pages(engine, credentials)
+        self.pages = Pages(engine, credentials, documents={"/document": self.make})
+
+    def make(self) -> object:
+        if isinstance(self.document, Exception):
+            raise self.document
+        return self.document
 
     def ask(self, target: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         path, _, query = target.partition("?")
@@ -158,3 +164,26 @@ def test_the_index_links_every_path() -> None:
     page = Site().ask("/")[1]
     for path in ("/metrics", "/metrics/node", "/metrics/cadvisor", "/metrics/headroom", "/healthz", "/readyz"):
         assert f'href="{path}"' in page
+
+
+def test_a_document_is_made_for_each_request() -> None:
+    """As JSON, also for HEAD; what cannot be known now is 503 with the reason."""
+    site = Site()
+    assert site.ask("/document") == (200, '{\n "made": 0\n}\n')
+    site.document = [1]
+    response = site.pages(Request("HEAD", "/document", "", {}, True))
+    assert (response.status, response.content_type, response.body) == (200, "application/json", b"[\n 1\n]\n")
+    site.document = Overdue("eviction", "stuck")
+    status, text = site.ask("/document")
+    assert (status, "eviction: stuck" in text) == (503, True)
+    assert site.stat.calls == 0
+
+
+def test_a_document_is_guarded_and_listed(tmp_path: Path) -> None:
+    """Like every other path."""
+    (tmp_path / "token").write_text("secret\n")
+    site = Site(Credentials(str(tmp_path / "token"), ""))
+    assert site.ask("/document")[0] == 401
+    assert site.ask("/document", authorization="Bearer secret")[0] == 200
+    assert site.ask("/document", "POST", authorization="Bearer secret")[0] == 405
+    assert 'href="/document"' in site.ask("/", authorization="Bearer secret")[1]

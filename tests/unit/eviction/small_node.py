@@ -24,6 +24,7 @@ FILES: Final = {
     "proc/sys/kernel/pid_max": "32768\n",
     "proc/sys/kernel/threads-max": "192731\n",
     "proc/vmstat": "oom_kill 0\n",
+    "proc/1/comm": "init\n",
     "proc/1/mountinfo": "1 0 254:0 / / rw - ext4 /dev/vda rw\n",
     "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{GIB // 2}\n",
     "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 0\n",

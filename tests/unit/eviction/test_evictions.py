@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.eviction.evictions import RESOURCE_MAX, evicted, events
+from agent.eviction.evictions import RESOURCE_MAX, events, evicted
 from agent.eviction.journal import Event
 from tests.unit.eviction.pod_documents import item, pods_of
 

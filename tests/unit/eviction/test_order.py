@@ -14,7 +14,12 @@ from agent.sources.host import Host
 from tests.unit.eviction.pod_documents import container, item, statistics, used, working_set
 from tests.unit.eviction.small_node import GIB, SmallNode
 
-MEMORY, ALLOCATABLE, PIDS, NODEFS = "memory.available", "allocatableMemory.available", "pid.available", "nodefs.available"
+MEMORY, ALLOCATABLE, PIDS, NODEFS = (
+    "memory.available",
+    "allocatableMemory.available",
+    "pid.available",
+    "nodefs.available",
+)
 
 
 class Pods:

@@ -82,7 +82,7 @@ def test_settings_come_first(scene: Scene) -> None:
     [
         ({"root-dir": "/data/k"}, {"root-dir": "/b"}, "/data/k", "flagz"),
         (None, {"root-dir": "/data/k"}, "/data/k", "command line"),
-        ({}, {}, "/", "default"),
+        ({}, {}, "/", "its usual place"),
     ],
 )
 def test_then_what_the_kubelet_was_told(
@@ -178,7 +178,7 @@ def test_symbolic_links_are_the_nodes(make_host: MakeHost, calls: Any) -> None:
     scene = Scene(make_host, calls)
     make_host({"root/var/lib/kubelet": Path("/data/kubelet")})
     scene.hold({"/": ROOT, "/data/kubelet": DATA})
-    assert scene.find().nodefs == Place("/data/kubelet", "7:0", "/data", "ext4", "default")
+    assert scene.find().nodefs == Place("/data/kubelet", "7:0", "/data", "ext4", "its usual place")
 
 
 def test_without_a_mount_table(make_host: MakeHost, calls: Any) -> None:
@@ -187,8 +187,8 @@ def test_without_a_mount_table(make_host: MakeHost, calls: Any) -> None:
     (Path(scene.host.procfs.path) / "1/mountinfo").unlink()
     scene.hold({"/": ROOT, "/var/lib/containerd": IMAGES})
     places = scene.find()
-    assert places.nodefs == Place("/", "", "", "", "default")
-    assert places.imagefs == Place("/var/lib/containerd", "", "", "", "default")
+    assert places.nodefs == Place("/", "", "", "", "its usual place")
+    assert places.imagefs == Place("/var/lib/containerd", "", "", "", "its usual place")
     assert places.dedicated is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from agent.errors import Overdue
 from agent.eviction import watch as module
 from agent.eviction.signals import from_summary
+from agent.eviction.view import View
 from agent.eviction.watch import MISSED_S, STUCK_S, Watch
 from agent.sources.calls import FilesystemSpace
 from agent.sources.host import Host
@@ -128,7 +130,9 @@ def test_soon_is_urgent(node: SmallNode) -> None:
 def test_a_node_without_a_kubelet_is_watched_all_the_same(make_host: Callable[..., Host], calls: Any) -> None:
     """Nobody is there to be asked more often, and a crossing is an event all the same."""
     calls.space = space(1)
-    watch = Watch(make_host({"proc/1/mountinfo": "1 0 254:0 / / rw - ext4 /dev/vda rw\n", "root/var/lib/kubelet/x": ""}))
+    watch = Watch(
+        make_host({"proc/1/mountinfo": "1 0 254:0 / / rw - ext4 /dev/vda rw\n", "root/var/lib/kubelet/x": ""})
+    )
     assert watch.look().conditions == {"DiskPressure"}
     assert ("signal", "crossed", NODEFS) in events(watch)
     watch._host.kubelet.urgent = False  # that of all hosts that have none
@@ -158,7 +162,7 @@ def test_what_we_cannot_read_the_kubelet_s_statistic_stands_in_for(node: SmallNo
     assert (event.observed, event.threshold) == (GIB // 2, 800 * MIB)
     assert view.conditions == {"MemoryPressure"}
     assert MEMORY not in view.extremes
-    assert [error.reason for error in watch.errors()] == ["malformed"]
+    assert [error.reason for error in watch.errors()] == ["malformed", "absent"]  # memory.stat, and kubepods
 
 
 def test_a_reading_that_fails_clears_no_crossing(node: SmallNode) -> None:
@@ -198,7 +202,7 @@ def test_what_the_kubelet_answers_replaces_the_defaults(node: SmallNode) -> None
 @pytest.mark.parametrize(("image_fs", "text"), [(GIB, "11%"), (2 * GIB, "12%")])
 def test_containerfs_follows_the_layout(node: SmallNode, image_fs: int, text: str) -> None:
     """A copy of imagefs' threshold where that is dedicated, else of nodefs'."""
-    node.write(**{"mountinfo": "broken"})  # so that devices cannot be seen
+    node.write(mountinfo="broken")  # so that devices cannot be seen
     node.tell_configz(evictionHard={NODEFS: "11%", "imagefs.available": "12%"})
     image = {"capacityBytes": image_fs}
     node.tell_summary({"fs": {"capacityBytes": GIB}, "runtime": {"imageFs": image, "containerFs": image}})
@@ -211,7 +215,9 @@ def test_what_was_refused_is_an_error(node: SmallNode) -> None:
     node.tell_configz(evictionHard={MEMORY: "lots", NODEFS: "5%"})
     watch = node.watch()
     assert [one.signal for one in watch.look().config.thresholds] == [NODEFS, "containerfs.available"]
-    assert [str(error).startswith("evictionHard: memory.available") for error in watch.errors()] == [True]
+    kubepods, refused = watch.errors()
+    assert kubepods.reason == "absent"
+    assert str(refused).startswith("evictionHard: memory.available")
 
 
 class Sticky:
@@ -222,12 +228,14 @@ class Sticky:
         self.free = threading.Event()
         self.free.set()
         self.stuck = threading.Event()
+        self.asked = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._calls, name)
 
     def statvfs(self, path: str) -> FilesystemSpace:
         if not self.free.is_set():
+            self.asked += 1
             self.stuck.set()
             assert self.free.wait(PATIENCE_S)
         return space(50)
@@ -241,6 +249,13 @@ def sticky(node: SmallNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sticky]
     node.host.calls = kernel
     yield kernel
     kernel.free.set()
+
+
+def goes_on(watch: Watch, last: View) -> bool:
+    try:
+        return watch.view() is not last
+    except Overdue:
+        return False
 
 
 def ended(name: str) -> None:
@@ -264,9 +279,11 @@ def test_a_watch_that_is_stuck_shows_its_last_view_for_a_while(node: SmallNode, 
     with pytest.raises(Overdue):
         watch.view()
     sticky.free.set()
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not goes_on(watch, last):  # the look that was stuck is an old one, too
+        assert time.monotonic() < deadline_s
     watch.stop()
     ended("eviction")
-    assert watch.view() is not last
 
 
 def test_nobody_waits_for_ever_for_the_first_look(
@@ -322,3 +339,20 @@ def test_many_may_look(node: SmallNode) -> None:
         thread.join(PATIENCE_S)
     assert seen == [True] * 160
     assert events(watch) == [("signal", "crossed", MEMORY), ("condition", "crossed", "MemoryPressure")]
+
+
+def test_one_looks_at_a_time(node: SmallNode, sticky: Sticky) -> None:
+    """What remembers is not made for two: the second waits for the first."""
+    watch = node.watch()
+    watch.look()
+    sticky.free.clear()
+    looking = [threading.Thread(target=watch.look) for _ in range(2)]
+    looking[0].start()
+    assert sticky.stuck.wait(PATIENCE_S)
+    looking[1].start()
+    looking[1].join(0.05)
+    assert sticky.asked == 1
+    sticky.free.set()
+    for thread in looking:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()

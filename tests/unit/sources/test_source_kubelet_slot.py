@@ -15,6 +15,7 @@ def test_without_a_kubelet_nothing_is_known(make_host: Callable[..., Host]) -> N
     host = make_host({})
     assert host.kubelet is NO_KUBELET
     assert (host.kubelet.pods(), host.kubelet.summary(), host.kubelet.configz()) == (None, None, None)
+    assert host.kubelet.flagz() is None
 
 
 def test_a_document_is_replaced_as_a_whole() -> None:
