@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that a fresh Debian or Ubuntu machine with Python 3.11+ needs.
 # ARGS goes to the command that a target runs: make run ARGS="--listen 127.0.0.1:9999", make test ARGS="-k loadavg".
-.PHONY: help run test test-slow bench lint docs clean
+.PHONY: help run test test-slow bench lint docs proto clean
 .DEFAULT_GOAL := help
 
 python := .venv/bin/python
@@ -32,6 +32,9 @@ lint: .venv/dev ## ruff and mypy
 
 docs: .venv/dev ## docs/metrics.md, from the declared families
 	@$(python) -m tests.tools.metrics_page $(ARGS)
+
+proto: .venv/dev ## agent/wire/ingest_pb2.py, from proto/headroom/ingest/v1/ingest.proto
+	@$(python) -m tests.tools.proto
 
 clean: ## remove what the other targets made
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info benchmarks/results.json

@@ -30,6 +30,7 @@ from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
 
 if TYPE_CHECKING:
     from agent.eviction.watch import Watch
+    from agent.push.sink import Sink
     from agent.sources.kubelet.client import Client
     from agent.sources.kubelet.poller import Poller
 
@@ -43,6 +44,13 @@ OWN_FAMILIES: Final[Declared] = (
     *kubelet_telemetry.FAMILIES,
     selection.DROPPED,
 )
+
+
+def push_families() -> Declared:
+    """The same of an agent that pushes or spools; only such a one loads what declares them."""
+    from agent.push import push_telemetry, spool_telemetry
+
+    return (*push_telemetry.FAMILIES, *spool_telemetry.FAMILIES)
 
 
 def host_of(config: Config, kubelet: Kubelet = NO_KUBELET) -> Host:
@@ -83,6 +91,15 @@ def eviction_watch(config: Config, host: Host) -> Watch | None:
     return Watch(host, *paths)
 
 
+def push_sink(config: Config, host: Host, watch: Watch | None) -> Sink | None:
+    """Who streams and spools, where somebody is to. Raises ConfigError."""
+    if not (config["push.target"] or config["spool.dir"]):
+        return None
+    from agent.push.setup import sink_of
+
+    return sink_of(config, host, watch)
+
+
 class Agent:
     """Everything wired, nothing running. Raises ConfigError and ListenError."""
 
@@ -96,6 +113,9 @@ class Agent:
         if self._poller:
             instruments += self._poller.telemetry.instruments
         self.watch = eviction_watch(config, host)
+        self._sink = push_sink(config, host, self.watch)
+        if self._sink:
+            instruments += self._sink.telemetry.instruments(bool(config["push.target"]))
         chosen: list[Collector] = [*collectors.build(config, host, choice, self.watch), Telemetry(instruments)]
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
         pages = Pages(self.engine, credentials, config["pull.max-age"], self._documents(config["node-name"]))
@@ -131,11 +151,15 @@ class Agent:
         if self.watch is not None:
             self.watch.start()
         self.engine.snapshot()  # so that the first scrape finds everything loaded
+        if self._sink is not None:
+            self._sink.start(self.engine)
         gc.collect()
         gc.freeze()  # what is wired now lives as long as we do: the collector need not look at it again
         log.info("serving", version=__version__, url=self.url, collectors=len(self.engine.collectors))
         signal.sigwait(STOP_SIGNALS)
         self._server.stop()
+        if self._sink is not None:
+            self._sink.stop()
         if self._poller is not None:
             self._poller.stop()
         if self.watch is not None:

@@ -13,7 +13,9 @@ from agent.errors import AgentError, ConfigError
 COMMANDS: Final[dict[str, str]] = {
     "up": "run everything on this machine, no cluster needed",
     "agent": "the DaemonSet process: collect and serve this node's metrics",
+    "aggregator": "the central process: take the agents' streams, store and serve them",
     "eviction": "how far this node is from evicting pods, and who would go first",
+    "spool": "what this node keeps on disk for the aggregator: ls, export",
     "doctor": "what this process may read, and what is lost without it",
 }
 
@@ -51,7 +53,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
 
 
 def _usage() -> str:
-    lines = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
+    lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     more = "headroom COMMAND --help lists a command's flags; headroom --version"
     return f"usage: headroom COMMAND [flags]\n\n{lines}\n\n{more}"
 

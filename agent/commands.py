@@ -1,4 +1,4 @@
-"""The commands that run on a node: ``agent``, ``up``, ``doctor``, ``eviction``."""
+"""The commands that run on a node: ``agent``, ``up``, ``doctor``, ``eviction``, ``spool``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from agent import collectors, log
 from agent.config.flags import given_flags, parser_of
 from agent.config.load import Config, load
 from agent.config.setting import Setting
-from agent.settings import AGENT, EVICTION, HOST, LOG
+from agent.errors import ConfigError
+from agent.settings import AGENT, EVICTION, HOST, LOG, PUSH, UP
 
 
 def agent(arguments: Sequence[str]) -> int:
@@ -24,19 +25,13 @@ def agent(arguments: Sequence[str]) -> int:
 
 
 def up(arguments: Sequence[str]) -> int:
-    """Everything on this machine; for now the agent."""
-    config = _config("up", "Runs Headroom on this machine; no cluster needed. Ctrl-C ends it.", arguments)
+    """Everything on this machine: agent, aggregator, and the stream between them."""
+    config = _config("up", "Runs Headroom on this machine; no cluster needed. Ctrl-C ends it.", arguments, UP)
     if config is None:
         return 0
-    from agent.app import Agent
+    from agent.up import up as run
 
-    running = Agent(config)
-    if running.watch is not None:
-        from agent.show_eviction import first_look
-
-        print(first_look(running.watch, config["node-name"], sys.stdout), end="\n\n")
-    print(f"Headroom serves this node on\n  {running.url}/metrics\n  {running.url}/\nCtrl-C ends it.", flush=True)
-    return running.run()
+    return run(config, sys.stdout)
 
 
 def doctor(arguments: Sequence[str]) -> int:
@@ -63,9 +58,38 @@ def eviction(arguments: Sequence[str]) -> int:
         return 0
 
 
+def spool(arguments: Sequence[str]) -> int:
+    """What is kept for the aggregator: shown, or taken out."""
+    from agent.spool_command import ABOUT, EXPORT, run, split
+
+    words, flags = split(arguments)
+    config = _config("spool", ABOUT, flags, EXPORT)
+    return 0 if config is None else run(words, config, sys.stdout)
+
+
+def aggregator(arguments: Sequence[str]) -> int:
+    """The central process."""
+    from agent.aggregator.settings import AGGREGATOR
+
+    about = "Takes the agents' streams, stores them, and serves them to Prometheus."
+    config = _loaded("aggregator", about, arguments, (*AGGREGATOR, *LOG))
+    if config is None:
+        return 0
+    try:
+        import aiohttp  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigError("its HTTP needs aiohttp: pip install 'headroom-agent[aggregator]'") from None
+    from agent.aggregator.main import Aggregator
+
+    return Aggregator(config).run()
+
+
 def _config(command: str, about: str, arguments: Sequence[str], own: tuple[Setting, ...] = ()) -> Config | None:
     """The effective settings, with logging set up; None when they were only to be shown."""
-    settings: tuple[Setting, ...] = (*own, *AGENT, *HOST, *LOG, *collectors.settings())
+    return _loaded(command, about, arguments, (*own, *AGENT, *PUSH, *HOST, *LOG, *collectors.settings()))
+
+
+def _loaded(command: str, about: str, arguments: Sequence[str], settings: tuple[Setting, ...]) -> Config | None:
     parser = parser_of(f"headroom {command}", about, settings)
     namespace, flags = given_flags(parser, settings, arguments)
     config = load(settings, namespace.config or os.environ.get("HEADROOM_CONFIG", ""), os.environ, flags)

@@ -19,6 +19,14 @@ class ConfigError(AgentError):
     """A setting that cannot be obeyed. The text is one line that names the setting and the cure."""
 
 
+class ProtocolError(AgentError):
+    """What came from the other end, or from a spool, is not what the protocol says: it costs itself, and is counted."""
+
+
+class SpoolError(AgentError):
+    """The spool's directory cannot be used, or its disk took nothing."""
+
+
 class SourceError(AgentError):
     """A kernel file or document that could not be turned into a struct."""
 

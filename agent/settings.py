@@ -68,6 +68,25 @@ AGENT: Final = (
     Setting("http.insecure", "bool", False, "Serve other machines without TLS client certificates or credentials."),
 )
 
+PUSH: Final = (
+    Setting("push.target", "list", (), "HOST:PORT of an aggregator to stream to; of several the first that works."),
+    Setting("push.interval", "seconds", 10.0, "How often to collect for the stream and the spool."),
+    Setting("push.tls-ca", "text", "", "PEM CA of the aggregator's certificate; re-read when it changes."),
+    Setting("push.tls-cert", "text", "", "PEM certificate (chain) that says which node this is; re-read as well."),
+    Setting("push.tls-key", "text", "", "PEM key of --push.tls-cert; re-read as well."),
+    Setting("push.token-file", "text", "", "Bearer token for the aggregator, read for each stream; only over TLS."),
+    Setting("push.insecure", "bool", False, "Stream in plaintext, to whoever answers."),
+    Setting("push.proxy", "text", "", "HTTP proxy to reach the aggregator through: HOST:PORT; no other is used."),
+    Setting("spool.dir", "text", "", "Where records wait for an aggregator; without a target they are kept there."),
+    Setting("spool.max-bytes", "bytes", 0, "The spool's bound; 0 is 256 MiB or 1 % of its filesystem, the lesser."),
+)
+
+UP: Final = (
+    Setting("aggregator", "bool", True, "Run an aggregator too, and stream to it; not where --push.target is given."),
+    Setting("grpc-listen", "text", "127.0.0.1:9911", "Where the aggregator takes streams."),
+    Setting("http-listen", "text", "127.0.0.1:9912", "Where the aggregator serves pages and metrics."),
+)
+
 EVICTION: Final = (
     Setting("json", "bool", False, "Print one JSON document instead of the table."),
     Setting("watch", "bool", False, "Show it again every second until Ctrl-C."),

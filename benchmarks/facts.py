@@ -76,13 +76,15 @@ def _reads() -> list[Fact]:
 
 
 def _rendering() -> list[Fact]:
-    family = Family("node_things", "gauge", "Things.", ("a", "b", "c"))
-    keys = tuple((str(i), "some value", "another value") for i in range(SAMPLES))
-    blocks = [[Block(family, keys, [i * 1.1 + turn for i in range(SAMPLES)])] for turn in range(2)]
+    """Families of 50 samples, as a node has them, whose label sets stay the same."""
+    families = [Family(f"node_things_{i}", "gauge", "Things.", ("a", "b", "c")) for i in range(SAMPLES // 50)]
+    keys = tuple((str(i), "some value", "another value") for i in range(50))
+    blocks = [[Block(one, keys, [i * 1.1 + turn for i in range(50)]) for one in families] for turn in range(2)]
     renderer, registry, turn = Renderer(), CollectorRegistry(), [0]
-    gauge = Gauge("node_things", "Things.", ("a", "b", "c"), registry=registry)
-    for key in keys:
-        gauge.labels(*key).set(1.1)
+    for one in families:
+        gauge = Gauge(one.name, "Things.", ("a", "b", "c"), registry=registry)
+        for key in keys:
+            gauge.labels(*key).set(1.1)
 
     def changed() -> None:
         turn[0] ^= 1

@@ -14,8 +14,8 @@ import agent
 from benchmarks.measured import Measured, Scraper, free_port
 
 ROUNDS, SCRAPES, STARTS = 5, 60, 10
-# node_exporter has no such collector; all else that we serve stands against its own process, Go and HTTP families.
-NOT_ITS_FAMILIES = ("--no-collector.named_processes",)
+# node_exporter has no such collectors; all else that we serve stands against its own process, Go and HTTP families.
+NOT_ITS_FAMILIES = ("--no-collector.named_processes", "--no-collector.eviction")
 
 MIB = 1 << 20
 FLOOR = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 Type = Literal["signal", "condition", "oom_kill", "eviction"]
@@ -45,6 +46,7 @@ class Journal:
         self._lock = threading.Lock()
         self._events: deque[Numbered] = deque(maxlen=most)
         self._last = 0
+        self.tell: Callable[[], object] = bool  # called after each event, by whoever adds it
         self.dropped = 0
         self.written: dict[tuple[str, str], int] = {}
 
@@ -55,6 +57,7 @@ class Journal:
             self._events.append(Numbered(self._last, event._replace(detail=event.detail[:DETAIL_MAX])))
             kind = (event.type, event.state)
             self.written[kind] = self.written.get(kind, 0) + 1
+        self.tell()
 
     def after(self, number: int) -> list[Numbered]:
         """The events later than that number that are still there, the oldest first."""

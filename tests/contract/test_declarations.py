@@ -16,7 +16,7 @@ METRIC = re.compile(r"[a-z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 RESERVED = {"le", "quantile", "job", "instance"}  # a server or a histogram gives these their meaning
 
-OWN = {"app": app.OWN_FAMILIES}
+OWN = {"app": app.OWN_FAMILIES, "push": app.push_families()}
 DECLARATIONS = [pytest.param(lambda entry=entry: entry.load().families, id=entry.name) for entry in CATALOG]
 DECLARATIONS += [pytest.param(lambda families=families: families, id=name) for name, families in OWN.items()]
 

@@ -22,7 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"pull", "push"}),
     frozenset({"app"}),
-    frozenset({"doctor", "show_eviction"}),
+    frozenset({"doctor", "show_eviction", "spool_command"}),
+    frozenset({"up"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.peers.processes import OPENMETRICS, REPOSITORY, TEXT, start_agent
 
@@ -32,6 +33,23 @@ def test_the_pull_only_agent_is_light() -> None:
         loaded = set(_IMPORT.findall(agent.log()))
     assert {"agent.pull.pages", "agent.sources.meminfo", "psutil"} <= loaded, "the list is of this process"
     assert loaded & HEAVY == set()
+
+
+def test_an_agent_that_pulls_only_loads_nothing_of_the_stream() -> None:
+    """Without a target and a spool no module of their rooms is loaded."""
+    with start_agent(python=("-X", "importtime")) as agent:
+        agent.get("/metrics", TEXT)
+        loaded = set(_IMPORT.findall(agent.log()))
+    assert [name for name in loaded if name.startswith(("agent.push", "agent.wire", "agent.aggregator"))] == []
+
+
+def test_an_agent_that_spools_only_loads_no_grpc(tmp_path: Path) -> None:
+    """Writing records needs protobuf, and neither grpc nor an event loop nor TLS."""
+    with start_agent("--spool.dir", str(tmp_path / "spool"), python=("-X", "importtime")) as agent:
+        agent.get("/metrics", TEXT)
+        loaded = set(_IMPORT.findall(agent.log()))
+    assert {"agent.push.sink", "agent.wire.encoder", "google.protobuf"} <= loaded
+    assert loaded & (HEAVY - {"google.protobuf"}) == set()
 
 
 def test_a_heavy_module_would_be_seen() -> None:

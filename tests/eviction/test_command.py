@@ -203,9 +203,10 @@ class Terminal:
         self.text = ""
 
     def read_until(self, happened: Callable[[str], bool]) -> str:
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s, ready = time.monotonic() + PATIENCE_S, select.poll()  # select(2) ends at descriptor 1023
+        ready.register(self.master, select.POLLIN | select.POLLHUP)
         while not happened(self.text):
-            assert select.select([self.master], [], [], max(0.0, deadline_s - time.monotonic()))[0], self.text
+            assert ready.poll(max(0.0, deadline_s - time.monotonic()) * 1000), self.text
             try:
                 self.text += os.read(self.master, 65536).decode()
             except OSError:  # nobody writes any more

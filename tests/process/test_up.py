@@ -64,7 +64,7 @@ def get(port: int, path: str, context: ssl.SSLContext | None = None, **headers: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_serves_and_ends_within_a_second(start: Start, number: int) -> None:
     """It prints where it serves, answers there, and ends with 0 within a second, an idle connection or not."""
-    process = start("up", "--listen", "127.0.0.1:0")
+    process = start("up", "--no-aggregator", "--listen", "127.0.0.1:0")
     _, port = url_of(process)
     with socket.create_connection(("127.0.0.1", port)):
         status, body = get(port, "/metrics")
@@ -76,6 +76,43 @@ def test_up_serves_and_ends_within_a_second(start: Start, number: int) -> None:
         assert time.monotonic() - sent_s < 1.0
     assert process.returncode == 0
     assert f"http://127.0.0.1:{port}/metrics" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_streams_to_an_aggregator_of_its_own(start: Start, number: int) -> None:
+    """The node's metrics are at the aggregator's address too, and both processes end within a second."""
+    anywhere = [f"--{name}=127.0.0.1:0" for name in ("listen", "grpc-listen", "http-listen")]
+    process = start("up", *anywhere, "--push.interval=100ms", "--node-name=n1")
+    _, port = url_of(process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    assert process.stdout is not None
+    said = ""
+    while "Ctrl-C" not in said:
+        line = process.stdout.readline()
+        assert line
+        said += line
+    theirs = int(said.split("aggregator on\n  http://127.0.0.1:")[1].split("/")[0])
+    until_s = time.monotonic() + PATIENCE_S
+    while "node_load1 " not in _page(theirs, "/clusters/default/nodes/n1/metrics"):
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    sent_s = time.monotonic()
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - sent_s < 1.0
+    assert process.returncode == 0
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert f"http://127.0.0.1:{port}/metrics" in said
+
+
+def _page(port: int, path: str) -> str:
+    """Empty while it is not there."""
+    try:
+        status, body = get(port, path)
+    except OSError:
+        return ""
+    return body.decode() if status == 200 else ""
 
 
 def test_tls_and_a_token_guard_the_whole_agent(start: Start, tmp_path: Path) -> None:

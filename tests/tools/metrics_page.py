@@ -48,7 +48,7 @@ def page() -> str:
     parts = [_INTRODUCTION, "## Collectors\n"]
     parts += [_section(entry) for entry in collectors]
     parts.append(_places([entry for entry in CATALOG if entry.place]))
-    parts.append("## About the agent itself\n\n" + _table(app.OWN_FAMILIES))
+    parts.append("## About the agent itself\n\n" + _table((*app.OWN_FAMILIES, *app.push_families())))
     parts.append(_differences(listed))
     parts.append(_omitted(omitted))
     return "\n".join(parts)

@@ -62,6 +62,6 @@ install() {
 
 usable || make_venv
 echo "Installing headroom${extra:+ and what its tests need} into .venv ($(.venv/bin/python --version))"
-install --disable-pip-version-check --editable ".${extra:+[$extra]}"
+install --disable-pip-version-check --editable ".[${extra:-aggregator}]"
 .venv/bin/python -m compileall -q agent  # a missing .pyc costs memory and start time
 touch .venv/run ${extra:+".venv/$extra"}

@@ -1,0 +1,1 @@
+"""The central process: takes the nodes' streams, stores them and shows them."""

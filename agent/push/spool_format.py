@@ -1,0 +1,157 @@
+"""What a spool file is called and how it reads, and which file goes first when there is no room. Pure.
+
+A file is ``frame(Header)`` and then ``frame(Record)``..., numbered on from the ``first`` of its name. A record is taken
+only where its checksum holds and its session and number are those that belong there. The first that is not ends what
+can be read, and whatever follows counts as one record (R12). The header's schema is empty: all slots come with the
+first record, which is compressed. A file with another name is none of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, cast
+
+from google.protobuf.message import DecodeError
+
+from agent.push.held import LANES, File, Held, Key, Lane
+from agent.wire import ingest_pb2 as pb
+from agent.wire.frame import Frame, frame, read_frame
+
+FORMAT: Final = 1
+RECORD_BYTES_MAX: Final = 4 << 20
+NUMBER_MAX: Final = 1 << 62  # of sessions and records; what is beyond was not made by us
+LANE_NUMBERS: Final[dict[Lane, pb.Lane]] = {"samples": pb.LANE_SAMPLES, "events": pb.LANE_EVENTS}
+_NAME: Final = re.compile(r"(events|samples)-([1-9]\d{0,18})-([0-9a-f]{32})-([0-9a-f]{16})", re.ASCII)
+_DIRECTORY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+class Name(NamedTuple):
+    """All that is known of a file without reading it."""
+
+    lane: Lane
+    number: int
+    sid: bytes
+    first: int
+
+    def __str__(self) -> str:
+        return f"{self.lane}-{self.number}-{self.sid.hex()}-{self.first:016x}"
+
+
+def parse_name(text: str) -> Name | None:
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    lane, number, first = cast(Lane, match[1]), int(match[2]), int(match[4], 16)
+    if number > NUMBER_MAX or not 1 <= first <= NUMBER_MAX:
+        return None
+    return Name(lane, number, bytes.fromhex(match[3]), first)
+
+
+def parse_directory(text: str) -> bytes | None:
+    """The spool_id that a directory's name says."""
+    return bytes.fromhex(text) if _DIRECTORY.fullmatch(text) else None
+
+
+def pack_header(spool_id: bytes, name: Name, base: int) -> bytes:
+    """The first frame of a file."""
+    key = pb.Key(spool_id=spool_id, lane=LANE_NUMBERS[name.lane], number=name.number)
+    return frame(
+        pb.Header(format=FORMAT, key=key, sid=name.sid, base=base, first=name.first).SerializeToString(
+            deterministic=True
+        )
+    )
+
+
+def header_base(body: bytes, spool_id: bytes, name: Name) -> int | None:
+    """``base`` of a serialized Header; None when it is not the header of this file."""
+    try:
+        header = pb.Header.FromString(body)
+    except DecodeError:
+        return None
+    key = header.key
+    said = (header.format, key.spool_id, key.lane, key.number, header.sid, header.first)
+    right = (FORMAT, spool_id, LANE_NUMBERS[name.lane], name.number, name.sid, name.first)
+    return header.base if said == right and header.base <= NUMBER_MAX else None
+
+
+def is_record(body: bytes, sid: bytes, seq: int) -> bool:
+    """Whether a serialized Record is that one: its first two fields, as every writer of ours puts them."""
+    return body.startswith(b"\x0a\x10" + sid + b"\x10" + _varint(seq))
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def records(buf: bytes, sid: bytes, seq: int, offset: int) -> Iterator[Frame]:
+    """Those from ``seq`` on that can be read."""
+    while isinstance(found := read_frame(buf, offset, RECORD_BYTES_MAX), Frame) and is_record(found.body, sid, seq):
+        yield found
+        seq, offset = seq + 1, found.end
+
+
+class Scan(NamedTuple):
+    """``base`` is None where the header cannot be read; ``readable`` and ``damaged`` are those of a File."""
+
+    base: int | None
+    readable: int
+    damaged: bool
+
+
+def scan(buf: bytes, spool_id: bytes, name: Name) -> Scan:
+    """Reads a whole file. Any bytes give a Scan."""
+    header = read_frame(buf, 0, RECORD_BYTES_MAX)
+    base = header_base(header.body, spool_id, name) if isinstance(header, Frame) else None
+    if base is None or not isinstance(header, Frame):
+        return Scan(None, name.first - 1, bool(buf))
+    readable, end = name.first - 1, header.end
+    for readable, found in enumerate(records(buf, name.sid, name.first, header.end), name.first):  # noqa: B007
+        end = found.end
+    return Scan(base, readable, end < len(buf))
+
+
+# What goes first when there is no room.
+
+
+class Victim(NamedTuple):
+    """A file to delete. ``acked``: nothing is lost by it."""
+
+    key: Key
+    file: File
+    last: int
+    acked: bool
+
+
+def last_of(held: Held, index: int) -> int:
+    """The last record that belongs into a file, whether or not it is there."""
+    return held.files[index + 1].first - 1 if index + 1 < len(held.files) else held.last
+
+
+def victims(sessions: Sequence[Held], acked: Callable[[Key], int]) -> list[Victim]:
+    """Every file that may be deleted, first what is acked, then samples, then events, each the oldest first (R9).
+
+    ``sessions`` are in the order of their age. The live sessions' current files are not among them.
+    """
+    found = [
+        Victim(one.key, file, last_of(one, index), last_of(one, index) <= acked(one.key))
+        for one in sessions
+        for index, file in enumerate(one.files)
+        if one.sealed or index + 1 < len(one.files)
+    ]
+    return sorted(found, key=lambda victim: (not victim.acked, victim.key.lane == "events"))
+
+
+def least(sessions: Sequence[Held], lane: Lane, acked: Callable[[Key], int]) -> Key | None:
+    """The lane's sealed session with the fewest records that only we have: the first to go for a new one (R10)."""
+    sealed = [one for one in sessions if one.key.lane == lane and one.sealed]
+    fewest = min(sealed, key=lambda one: one.last - max(acked(one.key), one.first - 1), default=None)
+    return fewest.key if fewest else None
+
+
+assert set(LANE_NUMBERS) == set(LANES)

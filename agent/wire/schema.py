@@ -1,0 +1,158 @@
+"""Which slot is which series: numbered on both ends from the same Schema messages, and never renumbered in a file.
+
+A slot is one (family, key) of ``agent.model``. What the other end is told ends up in an exposition, so names are
+checked as Prometheus would, and no series may be there twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple
+
+from agent.errors import ProtocolError
+from agent.model import Block, Family, Key, Type
+from agent.wire.ingest_pb2 import Schema
+from agent.wire.limits import LIMITS, Limits
+
+TYPES: Final[tuple[Type, ...]] = ("counter", "gauge", "untyped", "histogram", "summary")
+FLAT: Final = ("histogram", "summary")
+SUFFIXES: Final = frozenset(("", "_bucket", "_sum", "_count"))
+SCALE_MAX: Final = 22  # 10^22 is the largest power of ten that is a double
+INTEGER: Final = -1  # the scale of a slot whose values are ints
+_METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+
+
+class Slot(NamedTuple):
+    """One series; ``family`` is its number in the file."""
+
+    family: int
+    key: Key
+
+
+class Table:
+    """The agent's end: the numbers of families and slots in one file, given out as they come."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self._numbers: dict[Slot, int] = {}
+        self._families: dict[tuple[str, Type, str, tuple[str, ...]], int] = {}
+        self._known: dict[Family, tuple[tuple[Key, ...], list[int]]] = {}
+
+    def place(self, blocks: Sequence[Block]) -> list[int]:
+        """The slot of every sample in turn; those that are new get the next numbers."""
+        known, self._known = self._known, {}
+        for family, keys, _ in blocks:
+            before = known.get(family)
+            same = before is not None and before[0] is keys
+            self._known[family] = before if before and same else (keys, self._numbered(family, keys))
+        return list(chain.from_iterable([self._known[family][1] for family, _, _ in blocks]))
+
+    def _numbered(self, family: Family, keys: tuple[Key, ...]) -> list[int]:
+        identity = (family.name, family.type, family.help, family.labels)
+        number = self._families.setdefault(identity, len(self._families))
+        found = []
+        for key in keys:
+            slot = Slot(number, key)
+            index = self._numbers.setdefault(slot, len(self.slots))
+            if index == len(self.slots):
+                self.slots.append(slot)
+            found.append(index)
+        return found
+
+    def describe(self, first_slot: int, first_family: int, scales: Sequence[int]) -> Schema:
+        """The families and slots from those numbers on."""
+        symbols: dict[str, int] = {}
+
+        def symbol(text: str) -> int:
+            return symbols.setdefault(text, len(symbols))
+
+        message = Schema(slot_scale=scales)
+        for name, kind, text, labels in islice(self._families, first_family, None):
+            message.family_name.append(symbol(name))
+            message.family_help.append(symbol(text[: LIMITS.help]))
+            message.family_type.append(1 + TYPES.index(kind))
+            message.family_labels.append(len(labels))
+            message.label_names.extend(map(symbol, labels))
+        slots = self.slots[first_slot:]
+        message.slot_family.extend([slot.family for slot in slots])
+        message.keys.extend([symbol(text) for slot in slots for text in slot.key])
+        message.symbols.extend(map(_utf8, symbols))
+        return message
+
+    @property
+    def families(self) -> int:
+        return len(self._families)
+
+
+def _utf8(text: str) -> str:
+    """What a file name that is not UTF-8 became has no place in an exposition."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+class Named(NamedTuple):
+    """What the other end knows after some Schema messages. Immutable: a refused message leaves it as it was."""
+
+    families: tuple[Family, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    known: frozenset[Slot] = frozenset()
+    text: int = 0
+
+    def extended(self, schema: Schema, limits: Limits) -> Named:
+        """Raises ProtocolError."""
+        families = self.families + tuple(_families(schema))
+        if len(families) > limits.families or len(self.slots) + len(schema.slot_family) > limits.slots:
+            raise ProtocolError(f"{len(schema.slot_family)} more series in {len(families)} families")
+        if any(len(family.help) > limits.help for family in families[len(self.families) :]):
+            raise ProtocolError("a HELP text that is too long")
+        slots = tuple(_slots(schema, families))
+        text = self.text + sum(sum(map(len, slot.key)) for slot in slots)
+        if text > limits.text:
+            raise ProtocolError(f"labels of {text} characters")
+        known = self.known.union(slots)
+        if len(known) < len(self.slots) + len(slots):
+            raise ProtocolError("a series that is there twice")
+        return Named(families, self.slots + slots, known, text)
+
+
+def _families(schema: Schema) -> Iterator[Family]:
+    symbols, names = schema.symbols, iter(schema.label_names)
+    columns = (schema.family_name, schema.family_help, schema.family_type, schema.family_labels)
+    if len(set(map(len, columns))) > 1 or sum(schema.family_labels) != len(schema.label_names):
+        raise ProtocolError("columns of families that differ in length")
+    try:
+        for name, text, number, count in zip(*columns, strict=True):
+            labels = tuple(symbols[index] for index in islice(names, count))
+            kind = TYPES[number - 1 if number else len(TYPES)]
+            family = Family(symbols[name], kind, symbols[text], labels)
+            if not _METRIC.fullmatch(family.name) or not all(map(_LABEL.fullmatch, labels)):
+                raise ProtocolError(f"a name that is none: {family.name[:80]!r} {labels!r:.80}")
+            every = (*labels, "le", "quantile") if kind in FLAT else labels
+            if len(set(every)) < len(every):
+                raise ProtocolError(f"a label that is there twice: {family.name[:80]}")
+            yield family
+    except IndexError:
+        raise ProtocolError("a symbol or a type that is not there") from None
+
+
+def _slots(schema: Schema, families: tuple[Family, ...]) -> Iterator[Slot]:
+    symbols, keys = schema.symbols, iter(schema.keys)
+    try:
+        arities = [len(family.labels) + 2 * (family.type in FLAT) for family in families]
+        if sum(arities[number] for number in schema.slot_family) != len(schema.keys):
+            raise ProtocolError("keys that are more or fewer than the slots' labels")
+        for number in schema.slot_family:
+            key = tuple(symbols[index] for index in islice(keys, arities[number]))
+            if families[number].type in FLAT and key[0] not in SUFFIXES:
+                raise ProtocolError(f"a suffix that is none: {key[0][:80]!r}")
+            yield Slot(number, key)
+    except IndexError:
+        raise ProtocolError("a symbol or a family that is not there") from None
+
+
+def check_scales(scales: Sequence[int], count: int) -> None:
+    """Raises ProtocolError."""
+    if len(scales) != count or not all(INTEGER <= scale <= SCALE_MAX for scale in scales):
+        raise ProtocolError("scales that are none, or not one for each slot")

@@ -1,0 +1,81 @@
+"""A TCP proxy that can be cut: its connections end at once, and none is made until it is mended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+
+class Proxy:
+    """Listens on a port of its own. ``carried`` counts bytes."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self.whole = True
+        self.carried = 0
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def cut(self) -> None:
+        with self._lock:
+            self.whole = False
+            for one in self._open:
+                _end(one)
+
+    def mend(self) -> None:
+        self.whole = True
+
+    def close(self) -> None:
+        self.cut()
+        _end(self._listener)
+        for thread in self._threads:
+            thread.join(10)
+        for one in (self._listener, *self._open):
+            one.close()
+
+    def _start(self, run: Callable[..., None], *arguments: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=run, args=arguments, daemon=True))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(self._target)
+            except OSError:
+                near.close()
+                continue
+            with self._lock:
+                if self.whole:
+                    self._open += [near, far]
+            if not self.whole:
+                near.close()
+                far.close()
+                continue
+            for pair in ((near, far), (far, near)):
+                self._start(self._carry, *pair)
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+                self.carried += len(data)
+        except OSError:
+            pass
+        _end(source)
+        _end(sink)
+
+
+def _end(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
