@@ -7,6 +7,7 @@ skipping. A run that executed no test fails everywhere. The run ends with a tabl
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from hypothesis import settings
 
 from tests import requirements
 
+DESCRIPTORS = 4000
 COMPLETE = os.environ.get("CI") == "true"
 NEEDS = "needs(*names): what the test needs of the machine, by its name in tests/requirements.py"
 
@@ -46,6 +48,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if missing:
             item.user_properties.append(("needs", name))
             pytest.skip(f"needs {name}: {missing}")
+
+
+def pytest_runtest_teardown() -> None:
+    """What a test opened is closed when it is forgotten, which in a process of so many objects can take long."""
+    if len(os.listdir("/proc/self/fd")) > DESCRIPTORS:
+        gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)

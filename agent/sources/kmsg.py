@@ -52,18 +52,17 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 class Kmsg:
-    """The records from now on. Raises SourceError where they may not be read. Threads: one at a time."""
+    """The records from now on; closed when it is let go. Raises SourceError where they may not be read.
+
+    Threads: one at a time.
+    """
 
     def __init__(self, rootfs: Root) -> None:
         self._path = rootfs / PATH
         try:
             self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise from_oserror(error, self._path) from None
-        try:
             os.lseek(self._fd, 0, os.SEEK_END)
         except OSError as error:
-            os.close(self._fd)
             raise from_oserror(error, self._path) from None
 
     def read(self) -> list[OomRecord]:
@@ -84,8 +83,10 @@ class Kmsg:
                 found.append(said)
         return found
 
-    def close(self) -> None:
-        os.close(self._fd)
+    def __del__(self) -> None:
+        fd = getattr(self, "_fd", -1)
+        if fd >= 0:
+            os.close(fd)
 
 
 def open_kmsg(rootfs: Root) -> Kmsg | SourceError:

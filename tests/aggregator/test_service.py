@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -236,9 +237,12 @@ def test_events_are_listed_also_after_a_restart(running: Running, tmp_path: Path
 def test_a_newcomer_displaces_the_oldest_stream(running: Running) -> None:
     """Two streams of a node may be open; the oldest, which may be half open, makes room for a third."""
     told = Told()
-    with AgentEnd(running.grpc) as one, AgentEnd(running.grpc) as two, AgentEnd(running.grpc) as three:
-        for end in (one, two, three):
-            end.send(hello(told.listed())).welcome()
+    with ExitStack() as stack:
+        ends = []
+        for _ in range(3):  # each once the one before it was welcomed: what is oldest is told by who came first
+            ends.append(stack.enter_context(AgentEnd(running.grpc)))
+            ends[-1].send(hello(told.listed())).welcome()
+        one, two, three = ends
         assert one.end()[0] == grpc.StatusCode.ABORTED
         assert eventually(lambda: running.node()["streams"] == 2)
         two.send(told.header(BLOCKS), told.tick(BLOCKS)).acked(told, 1)

@@ -52,13 +52,37 @@ def readable(spool: Spool) -> dict[tuple[Key, int], bytes]:
 
 
 class ClockDisk(Disk):
-    """A disk whose clock stands still."""
+    """A disk whose clock stands still. ``die`` closes what its process had open, as the end of a process does."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
+        self._open: set[int] = set()
 
     def monotonic_s(self) -> float:
         return self.now_s
+
+    def create(self, path: str) -> int:
+        fd = super().create(path)
+        self._open.add(fd)
+        return fd
+
+    def open(self, path: str) -> int:
+        fd = super().open(path)
+        self._open.add(fd)
+        return fd
+
+    def lock(self, directory: str) -> int | None:
+        fd = super().lock(directory)
+        self._open |= set() if fd is None else {fd}
+        return fd
+
+    def close(self, fd: int) -> None:
+        self._open.discard(fd)
+        super().close(fd)
+
+    def die(self) -> None:
+        for fd in list(self._open):
+            self.close(fd)
 
 
 def on_disk_bytes(root: Path) -> int:

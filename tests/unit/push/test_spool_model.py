@@ -84,7 +84,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self._calm()
         self._declare()
         lasts = {one.key: one for one in self.spool.held()}
-        self.spool._shelf.close()  # the lock goes with the process
+        self.disk.die()  # its descriptors, and with one of them the lock, go with the process
         self.spool = Spool(self.root, LIMITS, self.disk)
         for one in self.spool.held():
             if one.sealed:

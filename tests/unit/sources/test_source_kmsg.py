@@ -63,7 +63,6 @@ def test_only_what_comes_after_it_was_opened_is_read(tmp_path: Path) -> None:
     (tmp_path / "dev" / "kmsg").write_bytes(RECORD)
     kmsg = Kmsg(Root(str(tmp_path)))
     assert kmsg.read() == []
-    kmsg.close()
 
 
 def test_a_place_without_a_log_is_told(tmp_path: Path) -> None:
