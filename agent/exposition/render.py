@@ -2,7 +2,7 @@
 
 Most label sets, and many values, are those of the last scrape. So the ``{labels} `` of each sample are kept for as long
 as collectors pass the same keys object, once for all the families that share it; and a family's finished text once its
-values stood still for a scrape. Measured at 2,000 series: 0.4 ms against 14 ms for prometheus_client; unchanged
+values stood still for a scrape. Measured at 2,000 series: 0.5 ms against 11 ms for prometheus_client; unchanged
 blocks cost 1 us.
 
 Both formats carry identical samples and differ in the lines around them. In OpenMetrics a counter that is not named
