@@ -67,3 +67,8 @@ class Host:
         ``/proc/net`` is the *reader's*; PID 1 of the host's procfs is in the node's. A recording may lack it.
         """
         return f"{self._net}/{name}"
+
+    def close(self) -> None:
+        """Let go of every kept descriptor; what is read after that is opened anew."""
+        for root in (self.procfs, self.sysfs, self.rootfs, self.udev_data):
+            root.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,13 +92,13 @@ def every_collector(config: Config, host: Host) -> list[Collector]:
 
 def files_by_collector(node: Node, settings: Mapping[str, str]) -> Iterator[tuple[str, set[Path]]]:
     """Per collector the files that it read through its Host in one collection."""
-    host = host_of(node, TracingRoot)
-    roots = [root for name in TREES if isinstance(root := getattr(host, name), TracingRoot)]
-    for collector in every_collector(config_of(node, settings), host):
-        for root in roots:
-            root.seen.clear()
-        run(collector)
-        yield collector.name, set().union(*(root.seen for root in roots))
+    with closing(host_of(node, TracingRoot)) as host:
+        roots = [root for name in TREES if isinstance(root := getattr(host, name), TracingRoot)]
+        for collector in every_collector(config_of(node, settings), host):
+            for root in roots:
+                root.seen.clear()
+            run(collector)
+            yield collector.name, set().union(*(root.seen for root in roots))
 
 
 def comparable(result: Result) -> list[tuple[Any, ...]]:

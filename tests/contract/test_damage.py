@@ -7,6 +7,7 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,14 @@ class Machine:
 
     def collect(self, suspects: Collection[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
         """What each collector says; of the suspects, its exposition too. New collectors: they remember nothing."""
-        host = host_of(self._node)
         said = {}
-        for collector in every_collector(config_of(self._node, self._settings), host):
-            if collector.name != NOT_RECORDED:
-                result = run(collector)
-                if collector.name in suspects:
-                    _check_rendered(result.blocks)
-                said[collector.name] = comparable(result)
+        with closing(host_of(self._node)) as host:
+            for collector in every_collector(config_of(self._node, self._settings), host):
+                if collector.name != NOT_RECORDED:
+                    result = run(collector)
+                    if collector.name in suspects:
+                        _check_rendered(result.blocks)
+                    said[collector.name] = comparable(result)
         return said
 
 
