@@ -8,11 +8,11 @@ from the transaction that has it and all that came before it. Threads: one at a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from agent.aggregator.commit import Ack, Commit, State, Stored, Welcome
 from agent.aggregator.lanes import Gap, Key, Lane, Listed, Place, Reason, ended, listing
-from agent.aggregator.stream import NUMBER_MAX, OpenSession, Stream, check
+from agent.aggregator.stream import NUMBER_MAX, OpenSession, Stream, check, place_of
 from agent.errors import ProtocolError
 
 
@@ -22,6 +22,9 @@ class Limits(NamedTuple):
     window: int = 1024
     sessions: int = 64  # in a Hello
     spools: int = 64  # of a node
+
+
+SEEN_IN_RETENTION: Final = 8  # how often it is written down that a spool is still spoken of
 
 
 class Ingest:
@@ -51,12 +54,12 @@ class Ingest:
         self._streams[stream] = one = Stream(node, listed)
         places: dict[Place, list[Listed]] = {}
         for session in listed:
-            places.setdefault(_place(node, session.key), []).append(session)
+            places.setdefault(place_of(node, session.key), []).append(session)
         for place, there in places.items():
             lane, gaps = listing(place, self._planned(place), there, now_unix_s)
             self._apply(place, lane, gaps)
         for session in listed:
-            found = self._sessions.get((_place(node, session.key), session.key.number))
+            found = self._sessions.get((place_of(node, session.key), session.key.number))
             if found and found.sid == session.sid:
                 one.sessions[session.sid] = found
         self._greeted.append(stream)
@@ -88,7 +91,7 @@ class Ingest:
 
     def lost(self, stream: int, key: Key, first: int, last: int, reason: Reason) -> None:
         node = self._welcomed(stream).node
-        known = self._sessions.get((_place(node, key), key.number))
+        known = self._sessions.get((place_of(node, key), key.number))
         session = self._session(stream, known.sid if known else b"")
         if not 0 < first <= last <= NUMBER_MAX or first > session.expected:
             raise ProtocolError(f"lost {first} to {last}, but {session.expected} is next")
@@ -99,18 +102,29 @@ class Ingest:
             session.expected = last + 1
             self._changed.add(session.place)
 
-    def ended(self, stream: int) -> None:
+    def ended(self, stream: int, now_unix_s: int) -> None:
         """What it brought stays; what it waits for is not sent."""
-        self._streams.pop(stream, None)
+        gone = self._streams.pop(stream, None)
+        for place in gone.places() if gone else ():
+            self._see(place, now_unix_s)
 
-    def expire(self, before_unix_s: int) -> None:
-        """Forgets spools that were not seen since, with the store's retention."""
-        spoken = {_place(one.node, session.key) for one in self._streams.values() for session in one.listed}
+    def expire(self, retention_s: int, now_unix_s: int) -> None:
+        """Forgets spools that nobody spoke of for so long. One that a stream speaks of is seen, durably now and then:
+        however long that stream is, and whatever ends it, the time counts from there."""
+        spoken = {place for one in self._streams.values() for place in one.places()}
         for place, lane in list(self._lanes.items()):
-            if lane.seen_unix_s < before_unix_s and place not in spoken:
+            unseen_s = now_unix_s - lane.seen_unix_s
+            if place in spoken and unseen_s > retention_s / SEEN_IN_RETENTION:
+                self._see(place, now_unix_s)
+            elif place not in spoken and unseen_s > retention_s:
                 self._gaps.extend(ended(place, self._planned(place)))
                 self._apply(place, Lane(), ())
                 del self._lanes[place]
+
+    def _see(self, place: Place, now_unix_s: int) -> None:
+        if lane := self._lanes.get(place):
+            self._lanes[place] = lane._replace(seen_unix_s=now_unix_s)
+            self._changed.add(place)
 
     # What becomes durable.
 
@@ -151,7 +165,7 @@ class Ingest:
 
     def _state(self, node: str, listed: Listed) -> State:
         """A session that is not open is over, or its number is another's: the spool is a copy."""
-        lane = self._durable.get(_place(node, listed.key), Lane())
+        lane = self._durable.get(place_of(node, listed.key), Lane())
         for one in lane.open:
             if (one.number, one.sid) == (listed.key.number, listed.sid):
                 return State(listed.key, one.committed)
@@ -215,7 +229,3 @@ class Ingest:
     def _lose(self, session: OpenSession, first: int, last: int, reason: Reason) -> None:
         number = session.key.number
         self._gaps.append(Gap(session.place, number, number, first, last, last - first + 1, reason))
-
-
-def _place(node: str, key: Key) -> Place:
-    return Place(node, key.spool_id, key.lane)

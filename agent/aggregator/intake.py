@@ -153,9 +153,9 @@ class Intake:
             raise ProtocolError("a sequence out of range")
         self.ingest.lost(stream, key_of(lost.key), lost.first, lost.last, REASONS.get(lost.reason, "CORRUPT"))
 
-    def ended(self, stream: int, goodbye: bool) -> None:
+    def ended(self, stream: int, goodbye: bool, now_ms: int) -> None:
         peer = self._peers.pop(stream, None)
-        self.ingest.ended(stream)
+        self.ingest.ended(stream, now_ms // 1000)
         if peer:
             peer.view.ended(stream, goodbye)
             self._nodes.add(peer.view.node.id)

@@ -119,7 +119,7 @@ class Service:
         end = stream.end or End("CANCELLED", "broken")
         stream.finish(end)
         self._streams.pop(stream.number, None)
-        self._intake.ended(stream.number, stream.goodbye)
+        self._intake.ended(stream.number, stream.goodbye, int(time.time() * 1000))
         self._told.streams.set(len(self._streams))
         self._told.ended.labels(end.reason).inc()
         log.debug("a stream has ended", node=stream.node, reason=end.reason, error=end.text)

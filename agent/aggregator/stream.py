@@ -36,6 +36,13 @@ class Stream:
         self.entered: dict[bytes, int] = {}
         self.welcomed = False
 
+    def places(self) -> set[Place]:
+        return {place_of(self.node, one.key) for one in self.listed}
+
+
+def place_of(node: str, key: Key) -> Place:
+    return Place(node, key.spool_id, key.lane)
+
 
 def check(listed: tuple[Listed, ...], most: int) -> None:
     """Whether a Hello can be believed at all."""

@@ -113,7 +113,7 @@ class Writer:
 
     def _tidy(self) -> None:
         now_s = int(time.time())
-        self._intake.ingest.expire(now_s - int(self._retention_s))
+        self._intake.ingest.expire(int(self._retention_s), now_s)
         self._intake.views.forget((now_s - int(max(TOMBSTONE_S, self._retention_s))) * 1000)
 
 

@@ -29,14 +29,13 @@ from agent.push.commands import (
 from agent.push.held import Key, Lane
 from agent.push.messages import Greeting, Identity
 from agent.push.push_telemetry import PushTelemetry
-from agent.push.session import Limits, Session
+from agent.push.session import Session
 from agent.push.spool import Spool
 
 if TYPE_CHECKING:  # grpc loads only with a target
     from agent.push.transport import Link, Transport
 
 AT_ONCE: Final = 64  # commands, before what was collected and happened has its turn again
-DOUBLINGS_MAX: Final = 16
 
 
 class Delivery:
@@ -60,7 +59,6 @@ class Delivery:
         self._seen: tuple[object, ...] = ()
         self._connect_s: float | None = None
         self._record_bytes = messages.RECORD_BYTES_LEAST
-        self._unwelcome = 0  # streams since the last Welcome
         self._said = False  # that there is no stream
         self._waits: tuple[Key, int, float] | None = None  # a record that is not acknowledged, and since when
         self._newest: tuple[Key, int, float] | None = None
@@ -139,7 +137,6 @@ class Delivery:
                 return  # it was dropped for what it said
             kind = type(happened).__name__
             if kind == "Connected":
-                self._unwelcome += 1
                 self._session.connected(now_s)
             elif kind == "Received":
                 self._received(now_s, happened.data)  # type: ignore[union-attr]
@@ -167,7 +164,6 @@ class Delivery:
         for one in self._spool.held():
             self._spool.acked(one.key, self._session.acked(one.key))
         if self._session.streaming:
-            self._unwelcome = 0
             self._said = False
             self._telemetry.connected.value = 1
             self._telemetry.streams.inc()
@@ -235,13 +231,6 @@ class Delivery:
             self._drop(now_s)
 
     def _open(self, lane: Lane) -> None:
-        """Of streams that never are welcomed each would seal a session, until there are so many that one must go. So
-        each such one takes twice the backlog of the one before."""
-        live = next(one for one in self._spool.held() if one.key.lane == lane and not one.sealed)
-        backlog = live.last - self._session.acked(live.key)
-        if self._unwelcome > 1 and backlog < Limits().seal_records << min(self._unwelcome, DOUBLINGS_MAX):
-            self._session.could_not_open(lane)
-            return
         try:
             self._spool.open_session(lane)
         except SpoolError as error:

@@ -60,6 +60,7 @@ class Session:
         self._phase = _Phase.WAITING
         self._since_s = now_s  # of the phase, then of the last sign that the aggregator goes on
         self._attempts = 0
+        self._welcomed = True  # whether the last stream was
         self._live_window = self._backfill_window = 0
         self._todo: deque[Command] = deque([Connect(now_s)])
         self._opening: set[Lane] = set()
@@ -114,6 +115,7 @@ class Session:
         self._enter(_Phase.OPENING, now_s)
         self._opening = {one.held.key.lane for one in self._live() if self._to_seal(one)}
         self._todo.extend(OpenSession(lane) for lane in LANES if lane in self._opening)
+        self._welcomed = False
 
     def disconnected(self, now_s: float) -> None:
         """Also when a connect failed."""
@@ -133,6 +135,7 @@ class Session:
             self._hang_up("a Welcome out of turn")
             return
         self._enter(_Phase.STREAMING, now_s)
+        self._welcomed = True
         self._live_window = max(1, min(welcome.live_window, self._limits.max_window))
         self._backfill_window = max(0, min(welcome.backfill_window, self._limits.max_window))
         for state in welcome.states:
@@ -219,7 +222,9 @@ class Session:
             self._todo.append(Disconnect(why, goodbye))
 
     def _to_seal(self, cursor: Cursor) -> bool:
-        return cursor.unacked >= self._limits.seal_records or cursor.held.key.lane in self._foreign
+        """Not after a stream without a Welcome: each of such would seal a session, until there are so many that one
+        must go. When there is a Welcome at last, the live session lags, and the next stream seals it."""
+        return (self._welcomed and cursor.unacked >= self._limits.seal_records) or cursor.held.key.lane in self._foreign
 
     def _lags(self, cursor: Cursor) -> bool:
         """So far behind that a new stream, with a new live session, is the shorter way for what is live."""

@@ -271,10 +271,10 @@ class Aggregator:
                 most -= 1
                 self.take(number, node, wire.up.popleft(), now_s)
             if not wire.up and not wire.agent_open:
-                self.close(number)
+                self.close(number, now_s)
         except ProtocolError as error:
             self.errors.append(str(error))
-            self.close(number)
+            self.close(number, now_s)
 
     def take(self, number: int, node: str, message: Any, now_s: float) -> None:
         match message:
@@ -289,10 +289,10 @@ class Aggregator:
             case commands.SendLost(key, first, last, reason):
                 self.ingest.lost(number, NamedKey(*key), first, last, reason)
 
-    def close(self, number: int) -> None:
+    def close(self, number: int, now_s: float) -> None:
         wire, _ = self.wires.pop(number)
         wire.aggregator_open = False
-        self.ingest.ended(number)
+        self.ingest.ended(number, int(now_s))
 
     def begin(self) -> None:
         if self._commit is None:

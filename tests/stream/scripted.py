@@ -113,7 +113,7 @@ class Aggregator:
         except grpc.RpcError:
             pass
         with self._lock:
-            self._ingest.ended(number)
+            self._ingest.ended(number, 0)
             self._streams[number].put(None)
 
     def _take(self, number: int, message: pb.AgentMessage, decoders: dict[bytes, tuple[str, Decoder]]) -> None:

@@ -26,7 +26,7 @@ from agent.push.held import Key as HeldKey
 from agent.push.session import Limits as SessionLimits
 from agent.push.session import Session
 from tests.stream.ends import Agent, Mistakes, Settings
-from tests.stream.mistakes import BackfillFirst, any_unlisted
+from tests.stream.mistakes import BackfillFirst, any_unlisted, forgets_closed
 from tests.stream.simulation import Simulation
 from tests.stream.spool import Bounds
 
@@ -91,6 +91,16 @@ def test_a_delayed_hello_of_a_dead_process_closes_nothing() -> None:
     after, gaps = listing(PLACE, lane, [listed(1)], 0)
     assert (after.open, gaps) == (lane.open, [])
     assert any_unlisted(lane.open[1], {1: listed(1)}, 1)
+
+
+def test_a_session_that_is_over_stays_over() -> None:
+    """A delayed Hello lists what was called lost: it is not opened again, as the planted mistake would."""
+    lane = Lane(2, (Open(2, sid(2), 5),))
+    both = [listed(1, last=5, sealed=True), listed(2, base=5)]
+    after, gaps = listing(PLACE, lane, both, 0)
+    assert (after.open, gaps) == (lane.open, [])
+    wrong, _ = forgets_closed(PLACE, lane, both, 0)
+    assert [one.number for one in wrong.open] == [1, 2]
 
 
 def test_the_same_hello_on_two_streams() -> None:
@@ -202,14 +212,55 @@ def test_a_refused_record_is_lost_in_its_place() -> None:
 def test_a_spool_that_is_not_seen_any_more_is_forgotten() -> None:
     """Open-ended, since nobody knows what was still in it; not while a stream speaks of it."""
     ingest = greeted(listed(1))
-    ingest.expire(10)
+    ingest.ended(1, 5)
+    finish(ingest)
+    ingest.expire(retention_s=100, now_unix_s=105)
     assert ingest.commit() is None
-    ingest.ended(1)
-    ingest.expire(10)
+    ingest.expire(retention_s=100, now_unix_s=106)
     commit = ingest.commit()
     assert commit
     assert commit.lanes == {PLACE: None}
     assert commit.gaps == (Gap(PLACE, 1, 1, 1, None, None, "VANISHED"),)
+
+
+def test_a_stream_may_outlive_the_retention() -> None:
+    """Its spool is seen as long as it goes on: durably every eighth of the retention, and at its end."""
+    ingest = greeted(listed(1))
+    for now_s in range(0, 1000, 10):
+        ingest.expire(100, now_s)
+        if commit := ingest.commit():
+            seen_s = commit.lanes[PLACE].seen_unix_s  # type: ignore[union-attr]
+            assert seen_s == now_s
+            ingest.committed()
+    assert 1000 - seen_s <= 30
+    ingest.ended(1, 1000)
+    ingest.expire(100, 1100)
+    commit = ingest.commit()
+    assert commit
+    assert commit.lanes[PLACE].seen_unix_s == 1000  # type: ignore[union-attr]
+    assert commit.gaps == ()
+
+
+def test_streams_without_a_welcome_seal_one_session_at_most() -> None:
+    """Else a spool would be full of sessions after some hours. The first stream after a Welcome seals as before."""
+    sealed, live = held(1, 60, True), held(2, 0)
+    session = Session(0, [held(1, 60)], lambda: 0.5)
+    session.connected(0)
+    assert drain(session)[-1] == OpenSession("samples")
+    session.holds([sealed, live])
+    drain(session)
+    for at in range(1, 1000):
+        session.disconnected(at)
+        session.connected(at)
+        sent = drain(session)
+        assert isinstance(sent[-1], SendHello)
+        assert OpenSession("samples") not in sent
+        for seq in range(at * 60 - 59, at * 60 + 1):
+            session.appended(live.key, seq)
+    session.welcome(1000, commands.Welcome((), 9, 9))
+    session.disconnected(1001)
+    session.connected(1001)
+    assert OpenSession("samples") in drain(session)
 
 
 def test_a_run_that_seems_empty_is_told_all_the_same() -> None:
