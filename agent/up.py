@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from importlib.util import find_spec
 from typing import Any, Final, TextIO
 
@@ -23,6 +25,8 @@ from agent.httpd.address import listen, parse_address
 from agent.show_eviction import first_look
 
 NEEDED: Final = ("agent.aggregator.main", "aiohttp")
+START_S: Final = 5.0
+LOOK_S: Final = 0.05
 STOP_S: Final = 0.5
 PR_SET_PDEATHSIG: Final = 1  # prctl.h
 
@@ -63,6 +67,7 @@ def _serve(config: Config, aggregator: Aggregator | None, out: TextIO) -> int:
         if aggregator is not None:
             print(f"and its aggregator on\n  http://{aggregator.http_at}/", file=out)
             print(f"  {aggregator.grpc_at}, which takes the streams of agents", file=out)
+            aggregator.wait()
         print("Ctrl-C ends it.", file=out, flush=True)
         return running.run()
     finally:
@@ -90,6 +95,21 @@ class Aggregator:
         )
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # for the thread; the agent does so for its own
         threading.Thread(target=self._watch, args=(self._process,), name="aggregator", daemon=True).start()
+
+    def wait(self) -> None:
+        """Until it takes streams, so that the agent's first try is not a warning; it may never come."""
+        address, until_s = parse_address(self.grpc_at), time.monotonic() + START_S
+        while self._process is not None and time.monotonic() < until_s:
+            try:
+                socket.create_connection((address.host or "localhost", address.port), START_S).close()
+                return
+            except OSError:
+                pass
+            try:
+                self._process.wait(LOOK_S)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()

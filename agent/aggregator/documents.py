@@ -133,7 +133,7 @@ def _finite(value: float | None) -> float | None:
 def page(views: Views, now_ms: int) -> str:
     rows = "".join(_row(view, now_ms) for view in in_order(views))
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Headroom</title><style>{_STYLE}</style>
-<h1>Headroom {__version__}</h1><p>{len(views.by_id)} nodes. <a href="/api/v1/nodes">nodes</a>
+<h1>Headroom {__version__}</h1><p>Nodes: {len(views.by_id)}. <a href="/api/v1/nodes">nodes</a>
 <a href="/api/v1/events">events</a> <a href="/sd">targets</a> <a href="/metrics">this process</a></p>
 <table><tr><th>cluster<th>node<th>state<th>last record<th>nearest to eviction<th></tr>
 {rows}</table></html>

@@ -83,7 +83,7 @@ def test_up_streams_to_an_aggregator_of_its_own(start: Start, number: int) -> No
     """The node's metrics are at the aggregator's address too, and both processes end within a second."""
     anywhere = [f"--{name}=127.0.0.1:0" for name in ("listen", "grpc-listen", "http-listen")]
     process = start("up", *anywhere, "--push.interval=100ms", "--node-name=n1")
-    _, port = url_of(process)
+    url_of(process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
     assert process.stdout is not None
@@ -92,18 +92,19 @@ def test_up_streams_to_an_aggregator_of_its_own(start: Start, number: int) -> No
         line = process.stdout.readline()
         assert line
         said += line
-    theirs = int(said.split("aggregator on\n  http://127.0.0.1:")[1].split("/")[0])
+    after = (said.split(f"{name} on\n  http://127.0.0.1:")[1] for name in ("node", "aggregator"))
+    mine, theirs = (int(one.split("/")[0]) for one in after)
     until_s = time.monotonic() + PATIENCE_S
     while "node_load1 " not in _page(theirs, "/clusters/default/nodes/n1/metrics"):
         assert time.monotonic() < until_s
         time.sleep(0.05)
+    assert "node_load1 " in _page(mine, "/metrics")
     sent_s = time.monotonic()
     process.send_signal(number)
     process.communicate(timeout=PATIENCE_S)
     assert time.monotonic() - sent_s < 1.0
     assert process.returncode == 0
     assert not Path(f"/proc/{children[0]}").exists()
-    assert f"http://127.0.0.1:{port}/metrics" in said
 
 
 def _page(port: int, path: str) -> str:
