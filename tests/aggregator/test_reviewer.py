@@ -65,6 +65,11 @@ def test_a_storm_of_agents(api: ApiServer) -> None:
             nodes = await asyncio.gather(*map(reviewer.node_of, tokens))
             assert nodes == [f"n{number}" for number in range(1000)]
 
+    def takes_a_while(asked: Asked) -> None:
+        api.released.wait(0.02)
+        asked.reviews()
+
+    api.behaviour = takes_a_while
     registry = run(api, storm)
     assert (len(api.asked), counted(registry, "accepted")) == (1000, 1000)
     assert 1 < api.most_at_once <= AT_ONCE

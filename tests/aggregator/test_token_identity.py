@@ -217,6 +217,16 @@ def test_an_api_server_that_does_not_review(running: Running, api: ApiServer, pl
     assert 'msg="the API server reviews tokens again"' in running.log()
 
 
+def test_open_streams_go_on_without_the_api_server(running: Running, api: ApiServer, place: Path) -> None:
+    """Who was let in stays in while nobody reviews; newcomers wait."""
+    told = Told(spool=2)
+    with end_of(running, place, token("worker-1", serial=9)) as end:
+        end.send(hello(told.listed())).welcome()
+        api.behaviour = ANSWERS["500"][0]
+        assert status(end_of(running, place, token("worker-1", serial=10)))[0] == grpc.StatusCode.UNAVAILABLE
+        end.send(told.header(BLOCKS), told.tick(BLOCKS)).acked(told, 1)
+
+
 def echoes(asked: Asked) -> None:
     given = asked.document["spec"]["token"]
     parts = given.split(".")
