@@ -26,6 +26,7 @@ from agent.errors import ConfigError
 REVIEW_S: Final = 5.0  # with its turn: a Hello is due in twice that
 AT_ONCE: Final = 16
 WAITING_MAX: Final = 1024
+SAID_S: Final = 10.0
 BODY_BYTES_MAX: Final = 256 << 10
 _SECRET: Final = re.compile(rb"[\x21-\x7e]+")
 
@@ -48,7 +49,8 @@ class Reviewer:
         self._tls = _trusting(asking.ca)
         self._known = Verdicts()
         self._running: dict[bytes, asyncio.Task[Verdict]] = {}
-        self._works = True
+        self._failing = False
+        self._said_s = -SAID_S
         self._session: aiohttp.ClientSession | None = None
 
     async def stop(self) -> None:
@@ -89,7 +91,7 @@ class Reviewer:
         self._told.reviews.labels(found.result).inc()
         self._told.seconds.observe(now_s - began_s)
         self._known.keep(key, found, now_s, left_s)
-        self._say(found)
+        self._say(found, now_s)
         return found
 
     async def _post(self, token: str) -> Verdict:
@@ -125,18 +127,19 @@ class Reviewer:
                 log.warn("the new CA cannot be used; the former stays", error=error)
         return self._tls
 
-    def _say(self, found: Verdict) -> None:
-        """Once when it begins to fail, and once when it works again; what fails is counted always."""
-        works = found.result != "failed"
-        if works and not self._works:
-            log.info("the API server reviews tokens again")
-        elif not works and self._works:
+    def _say(self, found: Verdict, now_s: float) -> None:
+        """When it begins to fail, though not again and again, and when it works again; what fails is counted always."""
+        if found.result != "failed":
+            if self._failing:
+                log.info("the API server reviews tokens again")
+            self._failing = False
+        elif not self._failing and now_s - self._said_s >= SAID_S:
+            self._failing, self._said_s = True, now_s
             log.warn(
                 "tokens cannot be reviewed, so agents are told to come again; said once, counted always",
                 url=self._asking.url,
                 error=found.text,
             )
-        self._works = works
 
 
 def _session() -> aiohttp.ClientSession:

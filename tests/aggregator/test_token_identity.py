@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -225,6 +226,28 @@ def test_open_streams_go_on_without_the_api_server(running: Running, api: ApiSer
         api.behaviour = ANSWERS["500"][0]
         assert status(end_of(running, place, token("worker-1", serial=10)))[0] == grpc.StatusCode.UNAVAILABLE
         end.send(told.header(BLOCKS), told.tick(BLOCKS)).acked(told, 1)
+
+
+def test_who_is_denied_often_is_not_said_often(running: Running, place: Path) -> None:
+    """Each is counted; the log has no more than one line a second of it."""
+    said, warned = (len(re.findall(f"{level}a stream was denied", running.log())) for level in ("", "level=warn .*"))
+    before, began_s = running.metric("headroom_aggregator_identity_denied_total"), time.monotonic()
+    for _ in range(40):
+        assert status(end_of(running, place))[0] == grpc.StatusCode.UNAUTHENTICATED
+    assert running.metric("headroom_aggregator_identity_denied_total") == before + 40
+    assert running.log().count("a stream was denied") == said + 40
+    now_warned = len(re.findall(r"level=warn .*a stream was denied", running.log()))
+    assert now_warned - warned <= 1 + time.monotonic() - began_s
+
+
+def test_an_outage_is_said_once(running: Running, api: ApiServer, place: Path) -> None:
+    """However many reviews fail in it."""
+    api.behaviour = ANSWERS["500"][0]
+    before, failed = running.log().count("tokens cannot be reviewed"), running.metric(REVIEWS % "failed")
+    for serial in range(20):
+        assert status(end_of(running, place, token(serial=300 + serial)))[0] == grpc.StatusCode.UNAVAILABLE
+    assert running.metric(REVIEWS % "failed") == failed + 20
+    assert running.log().count("tokens cannot be reviewed") <= before + 1
 
 
 def echoes(asked: Asked) -> None:
