@@ -74,7 +74,7 @@ PUSH: Final = (
     Setting("push.tls-ca", "text", "", "PEM CA of the aggregator's certificate; re-read when it changes."),
     Setting("push.tls-cert", "text", "", "PEM certificate (chain) that says which node this is; re-read as well."),
     Setting("push.tls-key", "text", "", "PEM key of --push.tls-cert; re-read as well."),
-    Setting("push.token-file", "text", "", "Bearer token for the aggregator, read for each stream; only over TLS."),
+    Setting("push.token-file", "text", "", "Bearer token for the aggregator, over TLS only; re-read when it changes."),
     Setting("push.insecure", "bool", False, "Stream in plaintext, to whoever answers."),
     Setting("push.proxy", "text", "", "HTTP proxy to reach the aggregator through: HOST:PORT; no other is used."),
     Setting("spool.dir", "text", "", "Where records wait for an aggregator; without a target they are kept there."),

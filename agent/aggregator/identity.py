@@ -1,10 +1,10 @@
-"""Who a peer is: what its certificate says decides, and what it claims must agree. And which labels it may not set."""
+"""Who a peer is: what its credential says decides, and what it claims must agree. And which labels it may not set."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from agent.aggregator.known import NAME
 from agent.errors import AgentError
@@ -16,6 +16,18 @@ _FLAT: Final = ("histogram", "summary")
 
 class Denied(AgentError):
     """This peer may not speak for that node."""
+
+    code: ClassVar[str] = "PERMISSION_DENIED"
+
+
+class Unauthenticated(Denied):
+    """Nobody knows who this peer is."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Unreviewed(AgentError):
+    """Who could say who this peer is does not answer."""
 
 
 class Identity(NamedTuple):
@@ -47,7 +59,8 @@ def claimed(identity: Identity, cluster: str, name: str) -> tuple[str, str]:
     if not NAME.fullmatch(own) or not NAME.fullmatch(name):
         raise Denied("a Hello without the name of a node and a cluster")
     if identity.names is not None and (own != identity.cluster or name not in identity.names):
-        raise Denied(f"the certificate is not that of {own}/{name}")
+        whose = ", ".join(f"{identity.cluster}/{one}" for one in identity.names)
+        raise Denied(f"the Hello is that of {own}/{name}, the credential that of {whose}")
     return own, name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class OpenStream:
         self.end: End | None = None
         self.wake = asyncio.Event()
         self.reader: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._welcome: Welcome | None = None
         self._states: dict[Key, State] = {}
 
@@ -36,9 +38,15 @@ class OpenStream:
         self.end = self.end or end
         self.wake.set()
 
-    def hello_is_due(self) -> None:
-        if not self.node:
-            self.finish(End("DEADLINE_EXCEEDED", "no_hello", "no Hello came"))
+    def ends_at(self, when_s: float, end: End) -> None:
+        """Unless it has ended by then; the last call counts. ``when_s`` is monotonic, infinite for never."""
+        self.never_ends()
+        if when_s < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(when_s, self.finish, end)
+
+    def never_ends(self) -> None:
+        if self._timer:
+            self._timer.cancel()
 
     def owe(self, answer: Welcome | Ack) -> None:
         if isinstance(answer, Welcome):

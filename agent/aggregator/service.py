@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from agent import log
+from agent.aggregator.admission import Admission, Admitted
 from agent.aggregator.answers import answer_of
 from agent.aggregator.commit import Ack, Welcome
-from agent.aggregator.identity import Denied, Identity, claimed, identity_of
+from agent.aggregator.credentials import Guards
+from agent.aggregator.identity import Denied, Unreviewed, claimed
 from agent.aggregator.intake import Intake
 from agent.aggregator.listening import Address, Files
 from agent.aggregator.open_stream import End, OpenStream
@@ -32,6 +34,7 @@ HELLO_S: Final = 10.0
 FLUSH_S: Final = 5.0
 STREAMS_MAX: Final = 10_000
 UNGREETED_MAX: Final = 512
+DENIED_SAID_S: Final = 1.0
 OF_A_NODE_MAX: Final = 2  # one more displaces the oldest: it may be half open
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -44,39 +47,29 @@ OPTIONS: Final = (
 )
 
 
-class Credentials(NamedTuple):
-    """``tls`` holds certificate, key and perhaps a CA for clients. ``cluster`` is that of nodes which name none."""
-
-    tls: Files | None
-    client_ca: bool
-    believed: bool
-    cluster: str
-
-
 class Service:
     """``start``, then ``stop``. Everything runs in one loop, but for the store's thread."""
 
-    def __init__(
-        self, intake: Intake, told: Telemetry, credentials: Credentials, store_id: bytes, age_s: float
-    ) -> None:
+    def __init__(self, intake: Intake, told: Telemetry, admission: Admission, store_id: bytes, age_s: float) -> None:
         self._intake = intake
         self._told = told
-        self._credentials = credentials
+        self._admission = admission
         self._store_id = store_id
         self._age_s = age_s
+        self._said_s = -DENIED_SAID_S
         self._streams: dict[int, OpenStream] = {}
         self._numbers = 0
         self._server = grpc.aio.server(options=OPTIONS)
         self.writer: Writer | None = None
 
-    async def start(self, address: Address) -> Address:
+    async def start(self, address: Address, guards: Guards) -> Address:
         """Raises ConfigError. Gives the address with its port."""
         handler: Any = grpc.stream_stream_rpc_method_handler(self._handle)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Stream": handler}),))
         where = str(address if address.host else Address("::", address.port))
         try:
-            if self._credentials.tls:
-                port = self._server.add_secure_port(where, _tls(self._credentials.tls, self._credentials.client_ca))
+            if guards.tls:
+                port = self._server.add_secure_port(where, _tls(guards.tls, guards.client_ca))
             else:
                 port = self._server.add_insecure_port(where)
         except RuntimeError as error:
@@ -102,7 +95,7 @@ class Service:
         self._streams[stream.number] = stream
         self._told.streams.set(len(self._streams))
         stream.reader = asyncio.create_task(self._read(stream, context))
-        timer = asyncio.get_running_loop().call_later(HELLO_S, stream.hello_is_due)
+        stream.ends_at(time.monotonic() + HELLO_S, End("DEADLINE_EXCEEDED", "no_hello", "no Hello came"))
         try:
             while stream.end is None:
                 await stream.wake.wait()
@@ -110,7 +103,6 @@ class Service:
                     message = answer_of(answer, self._store_id, int(time.time() * 1000))
                     await context.write(message.SerializeToString())
         finally:
-            timer.cancel()
             self._over(stream)
         if stream.end.code != "OK":
             await context.abort(grpc.StatusCode[stream.end.code], stream.end.text[:256])
@@ -118,6 +110,7 @@ class Service:
     def _over(self, stream: OpenStream) -> None:
         end = stream.end or End("CANCELLED", "broken")
         stream.finish(end)
+        stream.never_ends()
         self._streams.pop(stream.number, None)
         self._intake.ended(stream.number, stream.goodbye, int(time.time() * 1000))
         self._told.streams.set(len(self._streams))
@@ -125,19 +118,24 @@ class Service:
         log.debug("a stream has ended", node=stream.node, reason=end.reason, error=end.text)
 
     async def _read(self, stream: OpenStream, context: Any) -> None:
-        """The reading half."""
+        """The reading half. Nothing is read before it is known who writes."""
+        if stream.end:
+            return
         try:
+            admitted = await self._admission.admit(context.auth_context(), context.invocation_metadata() or ())
             while stream.end is None:
                 data = await context.read()
                 if data is grpc.aio.EOF:
                     await self._flush()
                     stream.finish(End("OK", "goodbye" if stream.goodbye else "closed"))
                 elif stream.end is None:
-                    self._take(stream, data, context)
+                    self._take(stream, data, admitted)
         except Denied as error:
             self._told.denied.inc()
-            log.warn("a stream was denied", peer=context.peer(), error=error)
-            stream.finish(End("PERMISSION_DENIED", "identity", str(error)))
+            self._say_denied(context.peer(), error)
+            stream.finish(End(error.code, "identity", str(error)))
+        except Unreviewed as error:
+            stream.finish(End("UNAVAILABLE", "token_review", str(error)))
         except (ProtocolError, DecodeError) as error:
             log.warn("a stream broke the protocol", node=stream.node, peer=context.peer(), error=error)
             stream.finish(End("INVALID_ARGUMENT", "protocol", str(error)))
@@ -155,13 +153,13 @@ class Service:
             except TimeoutError:
                 pass
 
-    def _take(self, stream: OpenStream, data: bytes, context: Any) -> None:
+    def _take(self, stream: OpenStream, data: bytes, admitted: Admitted) -> None:
         self._told.received_bytes.inc(len(data))
         message = AgentMessage.FromString(data)
         kind = message.WhichOneof("kind")
         now_ms = int(time.time() * 1000)
         if kind == "hello":
-            self._greet(stream, message.hello, context, now_ms)
+            self._greet(stream, message.hello, admitted, now_ms)
         elif not stream.node:
             raise ProtocolError("something before the Hello")
         elif kind == "record":
@@ -175,20 +173,23 @@ class Service:
         elif kind == "goodbye":
             stream.goodbye = True
 
-    def _greet(self, stream: OpenStream, hello: Hello, context: Any, now_ms: int) -> None:
-        credentials = self._credentials
-        identity = Identity(credentials.cluster, None)
-        if not credentials.believed:
-            identity = identity_of(context.auth_context(), credentials.cluster)
-        cluster, name = claimed(identity, hello.cluster, hello.node)
+    def _greet(self, stream: OpenStream, hello: Hello, admitted: Admitted, now_ms: int) -> None:
+        cluster, name = claimed(admitted.identity, hello.cluster, hello.node)
         node = self._intake.hello(stream.number, cluster, name, hello, now_ms).node.id
         same = sorted((one for one in self._streams.values() if one.node == node), key=lambda one: one.number)
         stream.node = node
+        stream.ends_at(admitted.until_s, End("OK", "expired"))
         for one in same[: len(same) - OF_A_NODE_MAX + 1]:
             one.finish(End("ABORTED", "displaced", "a newer stream of this node took its place"))
         log.info(
             "a node speaks", cluster=cluster, node=name, version=hello.agent_version[:64], sessions=len(hello.sessions)
         )
+
+    def _say_denied(self, peer: str, error: Denied) -> None:
+        """At most once a second: who is denied may come as often as it likes."""
+        quiet = time.monotonic() - self._said_s < DENIED_SAID_S
+        self._said_s = self._said_s if quiet else time.monotonic()
+        (log.debug if quiet else log.warn)("a stream was denied", peer=peer, error=error)
 
     def _refuse_crowds(self, stream: OpenStream) -> None:
         ungreeted = [one for one in self._streams.values() if not one.node]

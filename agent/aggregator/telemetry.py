@@ -47,7 +47,9 @@ class Telemetry:
         self.gaps = Counter("headroom_aggregator_gaps", "Gaps that became known.", ("reason",), registry=own)
         self.ended = Counter("headroom_aggregator_streams_ended", "Streams that have ended.", ("reason",), registry=own)
         self.denied = Counter(
-            "headroom_aggregator_identity_denied", "Hellos for a node that the credential does not allow.", registry=own
+            "headroom_aggregator_identity_denied",
+            "Streams without a credential that is known, or for a node that it does not allow.",
+            registry=own,
         )
         self.commits = Histogram(
             "headroom_aggregator_commit_seconds", "One transaction.", buckets=_BOUNDS_S, registry=own
@@ -66,6 +68,26 @@ class Telemetry:
     def lost(self, gap: Gap) -> None:
         self.gaps.labels(gap.reason).inc()
         self.gap_records.labels(gap.reason).inc(gap.records or 0)
+
+
+class ReviewTelemetry:
+    """Only where tokens are reviewed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.reviews = Counter(
+            "headroom_aggregator_token_reviews",
+            "Reviews of agents' tokens that the API server was asked for: accepted, refused, or failed (no answer).",
+            ("result",),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "headroom_aggregator_token_review_seconds",
+            "One review, with its turn.",
+            buckets=_BOUNDS_S,
+            registry=registry,
+        )
+        for result in ("accepted", "refused", "failed"):
+            self.reviews.labels(result)
 
 
 class _Nodes:

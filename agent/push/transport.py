@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ OPTIONS: Final = (
     ("grpc.enable_retries", 0),
     ("grpc.service_config_disable_resolution", 1),
 )
+_TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
 _REFUSED: Final = (
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
@@ -55,8 +57,8 @@ class Security(NamedTuple):
     proxy: str = ""
 
     def seen(self) -> tuple[object, ...]:
-        """Changes when the certificates do: a stream that was made with the old ones is to be made anew."""
-        return tuple(map(_look, (self.ca_file, self.cert_file, self.key_file)))
+        """Changes when certificates or the token do: a stream that was made with the old ones is to be made anew."""
+        return tuple(map(_look, (self.ca_file, self.cert_file, self.key_file, self.token_file)))
 
     def channel(self, target: str) -> aio.Channel:
         """Raises OSError."""
@@ -71,7 +73,10 @@ class Security(NamedTuple):
         """Raises OSError, ValueError."""
         if not self.token_file or self.insecure:
             return ()
-        return (("authorization", f"Bearer {_read(self.token_file).decode('ascii').strip()}"),)
+        token = _read(self.token_file).strip()
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"{self.token_file} does not hold one token")
+        return (("authorization", f"Bearer {token.decode('ascii')}"),)
 
 
 class Connected(NamedTuple):

@@ -80,14 +80,19 @@ GOODBYE = AgentMessage(goodbye=Goodbye())
 class AgentEnd:
     """One stream on a connection of its own. ``with`` closes it."""
 
-    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
         options = [("grpc.ssl_target_name_override", "aggregator"), ("grpc.enable_http_proxy", 0)]
         options.append(("grpc.use_local_subchannel_pool", 1))
         make: Any = grpc.secure_channel if credentials else grpc.insecure_channel
         self._channel = make(target, *([credentials] if credentials else []), options=options)
         self._up: queue.Queue[AgentMessage | None] = queue.Queue()
         stub = self._channel.stream_stream(METHOD, AgentMessage.SerializeToString, AggregatorMessage.FromString)
-        self._call = stub(iter(self._up.get, None), timeout=60)
+        self._call = stub(iter(self._up.get, None), timeout=60, metadata=metadata)
         self._down: Iterator[AggregatorMessage] = iter(self._call)
 
     def __enter__(self) -> Self:
