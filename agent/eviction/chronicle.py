@@ -7,6 +7,7 @@ that were evicted before the first look are not: nobody can tell when. Threads: 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from agent import log
@@ -17,6 +18,7 @@ from agent.eviction.journal import DETAIL_MAX, Event, Journal
 from agent.eviction.margins import Margin
 from agent.eviction.oom import OomKill, OomKills
 from agent.eviction.signals import Condition, unit
+from agent.sources.cgroup.tree import pod_uid
 from agent.sources.host import Host
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
@@ -127,6 +129,6 @@ def _crossing(margin: Margin, origin: Origin, time_s: float) -> Event:
 
 
 def _is_pod(pod: Pod, cgroup: str) -> bool:
-    """Whether a cgroup is the pod's or below it; the systemd driver writes the dashes of a uid as ``_``."""
-    uid = pod.cgroup_uid
-    return f"pod{uid}" in cgroup or f"pod{uid.replace('-', '_')}" in cgroup
+    """Whether a cgroup is the pod's or below it."""
+    parents = ["", *cgroup.split("/")]
+    return any(pod_uid(name, parent) == pod.cgroup_uid for parent, name in pairwise(parents))

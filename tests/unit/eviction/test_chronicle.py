@@ -158,6 +158,14 @@ def test_an_oom_kill_of_an_unknown_container_is_its_pod_s(story: Story, written:
     assert dict(event.attributes) == {"cgroup": written, "namespace": "default", "pod": "a"}
 
 
+def test_a_uid_that_is_the_beginning_of_another_is_nobody_else_s(story: Story) -> None:
+    """A pod from a file may have any uid: the name of the cgroup is compared as a whole."""
+    story.node.tell_pods(running("short", OTHER, "1"))
+    assert story.kill(OomKill(f"/kubepods/pod1-2/{CONTAINER}")).subject == "node"
+    assert story.kill(OomKill("/kubepods.slice/kubepods-pod1_2.slice")).subject == "node"
+    assert story.kill(OomKill(f"/kubepods/besteffort/pod1/{CONTAINER}")).subject == "pod/default/short"
+
+
 def test_an_oom_kill_of_nobody_known_is_the_node_s(story: Story) -> None:
     """Without a kubelet, outside all pods, and where nobody knows the cgroup."""
     assert story.kill(OomKill(f"/kubepods/pod1/{CONTAINER}")).subject == "node"
