@@ -74,8 +74,8 @@ def test_a_crossing_is_an_event_a_condition_and_urgent(node: SmallNode) -> None:
     node.calls.space = space(50)
     view = look(node, watch)
     assert (view.conditions, node.kubelet.urgent) == ({"DiskPressure"}, False)
-    assert look(node, watch, seconds=29.0).conditions == {"DiskPressure"}
-    assert look(node, watch, seconds=1.1).conditions == frozenset()
+    assert look(node, watch, seconds=28.9).conditions == {"DiskPressure"}
+    assert look(node, watch, seconds=0.2).conditions == frozenset()
     assert events(watch) == [
         # images and writable layers are on the same filesystem
         ("signal", "crossed", NODEFS),
