@@ -144,6 +144,17 @@ def test_ranks_and_offenders(node: SmallNode, collect: Collect) -> None:
     }
 
 
+def test_of_two_pods_of_one_name_the_first_to_go_is_told(node: SmallNode, collect: Collect) -> None:
+    """One goes and its successor is there already: the place of the later one must not stand for both."""
+    successor = item("a")
+    successor["metadata"]["uid"] = "uid-b"
+    node.tell_configz(evictionHard={"memory.available": "10%"})
+    node.tell_pods(item("a"), successor)
+    node.tell_summary(pods=[statistics("a", **working_set(2)), statistics("b", **working_set(1))])
+    series = 'rank{signal="memory.available",source="kubelet",namespace="default",pod="a"}'
+    assert about(collect(of(node)), "rank") == {series: 1}
+
+
 def test_the_memory_difference_adds_up(node: SmallNode, collect: Collect) -> None:
     """MemAvailable and all parts together are what is available to the kubelet."""
     parts = about(collect(of(node)), "memory_difference_bytes")
