@@ -26,6 +26,7 @@ from agent.eviction.ranking import (
 )
 from agent.eviction.signals import ALLOCATABLE_MEMORY, MEMORY, PIDS, Source
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import STALE_S
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
@@ -33,7 +34,6 @@ if TYPE_CHECKING:  # the parsers load only with a kubelet
 
 REST_S: Final = 10.0
 NEAR_S: Final = 1.0
-STALE_S: Final = 300.0  # what the kubelet said so long ago is not how it is
 BySignal = Mapping[str, Sequence[Candidate]]
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from agent.errors import Absent
 from agent.eviction.limits import Offender
-from agent.eviction.order import NEAR_S, REST_S, STALE_S, Order, Standing
+from agent.eviction.order import NEAR_S, REST_S, Order, Standing
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import STALE_S
 from tests.unit.eviction.pod_documents import container, item, statistics, used, working_set
 from tests.unit.eviction.small_node import GIB, SmallNode
 
