@@ -119,13 +119,14 @@ class _Client(Client):
 
 
 def _report(body: bytes) -> Report:
-    """Raises Malformed when whoever answered is not an agent."""
+    """Raises Malformed when whoever answered is not an agent: what it says must make a table."""
     try:
         said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict) or not said.keys() >= FIELDS:
-        raise Malformed(EVICTION, "what answers there is no Headroom agent")
+        if not isinstance(said, dict) or not said.keys() >= FIELDS:
+            raise ValueError
+        table(said)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        raise Malformed(EVICTION, "what answers there is no Headroom agent") from None
     return said
 
 

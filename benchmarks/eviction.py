@@ -71,7 +71,7 @@ def _lateness() -> list[Row]:
                 event = crossing.event(agent, number, type="signal", state="crossed")
                 late_s.append(event["time_seconds"] - crossed_s)
                 (disk / "filler").unlink()
-                crossing.event(agent, number, type="signal", state="cleared")
+                crossing.event(agent, number, crossing.CLEARED_S, type="signal", state="cleared")
     name = "from a crossing to its event"
     return [
         Row(f"{name}, median (peer: the kubelet's 10 s poll, on average)", "s", statistics.median(late_s), 5.0),

@@ -13,6 +13,7 @@ from typing import Final
 
 from agent.collectors.container_columns import Columns
 from agent.collectors.container_names import LABELS, Names, sandbox_key
+from agent.collectors.devices import label
 from agent.errors import Gone
 from agent.model import Declared, Family, Key, Writer
 from agent.sources.cgroup.hierarchy import Hierarchy
@@ -74,7 +75,7 @@ class ContainerNetwork:
             for device, counters in rows:
                 if device.lower().startswith(IGNORED):
                     continue
-                key = (container, path, image, device, *rest)
+                key = (container, path, image, label(device), *rest)
                 for column, value in zip(columns, counters, strict=False):
                     if value is not None:
                         column.append((key, value))

@@ -69,7 +69,8 @@ class Eviction:
         ranks: Rows = {}
         for source, by_signal in order.ranks.items():
             for signal, pods in by_signal.items():
-                ranks |= {(signal, source, pod.namespace, pod.name): n for n, pod in enumerate(pods, 1)}
+                for place, pod in enumerate(pods, 1):
+                    ranks.setdefault((signal, source, pod.namespace, pod.name), place)
         self._give(out, families.RANK, ranks)
         offenders: Rows = {(one.namespace, one.pod, one.limit): 1 for one in order.offenders}
         self._give(out, families.LIMIT_EXCEEDED, offenders)

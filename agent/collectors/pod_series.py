@@ -7,20 +7,17 @@ so that nothing is made or rendered again. Only the ages move.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent.collectors.selection import NOBODY, Cost, Selection, by_age
 from agent.errors import Absent, Gone
 from agent.model import Block, Declared, Family, Key, Value, Writer
 from agent.sources.calls import Calls
-from agent.sources.kubelet.slot import Document
+from agent.sources.kubelet.slot import STALE_S, Document
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
     from agent.sources.kubelet.summary import PodStats, Summary
-
-STALE_S: Final = 300.0  # five answers in a row are missing: what the last one said is no longer how it is
-
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.collectors.pod_series import Measured, PodSeries, Rows, current, measured
 from agent.collectors.selection import selection_of
 from agent.eviction.layout import layout_of
-from agent.eviction.limits import container_limits, counted
+from agent.eviction.limits import container_limits, counted, layers_count
 from agent.eviction.resources import EPHEMERAL_STORAGE, pod_limit
 from agent.model import Declared, Family, Key, Part, Writer
 from agent.sources.host import Host
@@ -93,8 +93,7 @@ class PodStorage:
         summary, pods = current(kubelet.summary(), "stats/summary", calls), kubelet.pods()
 
         def make(rows: Rows) -> None:
-            # In a split layout the kubelet leaves the layers out: there the ratio is too high, never too low.
-            layers = layout_of(summary.value.node) != "dedicated"
+            layers = layers_count(layout_of(summary.value.node))
             wanted = measured(summary.value, pods.value if pods else (), self._selection)
             for one in reversed(wanted):  # of two that bear one name, the younger is the one that stays
                 rows.pod(one.uid, one.stats.namespace, one.created_s)

@@ -1,13 +1,17 @@
 """Turns what changed from one look to the next into events.
 
 A threshold that is crossed at the first look is an event too: whoever reads the journal must not take it for calm. Pods
-that were evicted before the first look are not: nobody can tell when. Threads: one at a time.
+that were evicted before the first look are not: nobody can tell when.
+
+A crossing is told at once, its end only when it has lasted for ``CALM_S``: a signal that stands on its threshold would
+cross it and come back every second, and push all other events out of the journal. Threads: one at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
 from agent import log
 from agent.errors import SourceError
@@ -17,10 +21,14 @@ from agent.eviction.journal import DETAIL_MAX, Event, Journal
 from agent.eviction.margins import Margin
 from agent.eviction.oom import OomKill, OomKills
 from agent.eviction.signals import Condition, unit
+from agent.sources.cgroup.tree import pod_uid
 from agent.sources.host import Host
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
+
+
+CALM_S: Final = 10.0  # the kubelet's interval: of what was over for less than that, it may have seen nothing
 
 
 class Chronicle:
@@ -29,8 +37,10 @@ class Chronicle:
     def __init__(self, host: Host, oom: OomKills) -> None:
         self.journal = Journal()
         self._kubelet = host.kubelet
+        self._calls = host.calls
         self._oom = oom
-        self._crossed: frozenset[tuple[str, str]] = frozenset()
+        self._crossed: dict[tuple[str, str], Origin] = {}  # by signal and kind, and by whose configuration
+        self._clearing: dict[tuple[str, str], tuple[float, Event]] = {}
         self._conditions: frozenset[Condition] = frozenset()
         self._pods: object = None
         self._evicted: frozenset[str] | None = None
@@ -42,19 +52,30 @@ class Chronicle:
     def note_margins(self, margins: Iterable[Margin], config: EvictionConfig, time_s: float) -> None:
         """Crossings and clearings. A threshold whose signal is not observed any more stays as it was.
 
-        One that the configuration has no more is cleared.
+        What another configuration made of the node is cleared at once, also where there is no such threshold any more.
+        An event has the time at which what it tells began.
         """
+        now_s = self._calls.monotonic_s()
         for margin in margins:
             name = (margin.threshold.signal, margin.threshold.kind)
-            if margin.crossed != (name in self._crossed):
-                self._crossed ^= {name}
-                self._add(_crossing(margin, config.origin, time_s))
-        for signal, kind in sorted(self._crossed - {(one.signal, one.kind) for one in config.thresholds}):
-            self._crossed -= {(signal, kind)}
+            if margin.crossed:
+                self._clearing.pop(name, None)
+                if name not in self._crossed:
+                    self._add(_crossing(margin, config.origin, time_s))
+                self._crossed[name] = config.origin
+            elif name in self._crossed:
+                began_s, event = self._clearing.setdefault(name, (now_s, _crossing(margin, config.origin, time_s)))
+                if now_s - began_s >= CALM_S or self._crossed[name] != config.origin:
+                    self._clear(name, event)
+        for signal, kind in sorted(self._crossed.keys() - {(one.signal, one.kind) for one in config.thresholds}):
             attributes = (("kind", kind), ("origin", config.origin))
-            self._add(
-                Event(time_s, "signal", "cleared", signal, f"no {kind} threshold any more", attributes=attributes)
-            )
+            detail = f"no {kind} threshold any more"
+            self._clear((signal, kind), Event(time_s, "signal", "cleared", signal, detail, attributes=attributes))
+
+    def _clear(self, name: tuple[str, str], event: Event) -> None:
+        del self._crossed[name]
+        self._clearing.pop(name, None)
+        self._add(event)
 
     def note_conditions(self, now_set: frozenset[Condition], time_s: float) -> None:
         for name in sorted(now_set ^ self._conditions):
@@ -127,6 +148,6 @@ def _crossing(margin: Margin, origin: Origin, time_s: float) -> Event:
 
 
 def _is_pod(pod: Pod, cgroup: str) -> bool:
-    """Whether a cgroup is the pod's or below it; the systemd driver writes the dashes of a uid as ``_``."""
-    uid = pod.cgroup_uid
-    return f"pod{uid}" in cgroup or f"pod{uid.replace('-', '_')}" in cgroup
+    """Whether a cgroup is the pod's or below it."""
+    parents = ["", *cgroup.split("/")]
+    return any(pod_uid(name, parent) == pod.cgroup_uid for parent, name in pairwise(parents))

@@ -25,4 +25,4 @@ class Conditions:
     def update(self, now_s: float, met: Iterable[Condition], transition_s: float) -> frozenset[Condition]:
         for condition in met:
             self._met_s[condition] = now_s
-        return frozenset(condition for condition, at_s in self._met_s.items() if now_s - at_s <= transition_s)
+        return frozenset(condition for condition, at_s in self._met_s.items() if now_s - at_s < transition_s)

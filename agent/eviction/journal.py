@@ -14,6 +14,14 @@ from typing import Final, Literal, NamedTuple
 Type = Literal["signal", "condition", "oom_kill", "eviction"]
 State = Literal["crossed", "cleared", "occurred"]
 
+KINDS: Final[tuple[tuple[Type, State], ...]] = (
+    ("signal", "crossed"),
+    ("signal", "cleared"),
+    ("condition", "crossed"),
+    ("condition", "cleared"),
+    ("oom_kill", "occurred"),
+    ("eviction", "occurred"),
+)
 EVENTS_MAX: Final = 1024
 DETAIL_MAX: Final = 256
 
@@ -40,7 +48,10 @@ class Numbered(NamedTuple):
 
 
 class Journal:
-    """``written`` counts all events by (type, state), also those that were dropped since; ``dropped`` only those."""
+    """``written`` counts all events by (type, state), also those that were dropped since; ``dropped`` only those.
+
+    Each kind is counted from 0: of a counter that begins with its first event nobody sees that one.
+    """
 
     def __init__(self, most: int = EVENTS_MAX) -> None:
         self._lock = threading.Lock()
@@ -48,15 +59,14 @@ class Journal:
         self._last = 0
         self.tell: Callable[[], object] = bool  # called after each event, by whoever adds it
         self.dropped = 0
-        self.written: dict[tuple[str, str], int] = {}
+        self.written: dict[tuple[str, str], int] = dict.fromkeys(KINDS, 0)
 
     def add(self, event: Event) -> None:
         with self._lock:
             self._last += 1
             self.dropped += len(self._events) == self._events.maxlen
             self._events.append(Numbered(self._last, event._replace(detail=event.detail[:DETAIL_MAX])))
-            kind = (event.type, event.state)
-            self.written[kind] = self.written.get(kind, 0) + 1
+            self.written[event.type, event.state] += 1
         self.tell()
 
     def after(self, number: int) -> list[Numbered]:

@@ -26,6 +26,7 @@ from agent.eviction.ranking import (
 )
 from agent.eviction.signals import ALLOCATABLE_MEMORY, MEMORY, PIDS, Source
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import STALE_S
 
 if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
@@ -33,7 +34,6 @@ if TYPE_CHECKING:  # the parsers load only with a kubelet
 
 REST_S: Final = 10.0
 NEAR_S: Final = 1.0
-STALE_S: Final = 300.0  # what the kubelet said so long ago is not how it is
 BySignal = Mapping[str, Sequence[Candidate]]
 
 
@@ -114,21 +114,26 @@ class Order:
     def _now(self, signals: tuple[str, ...], pods: tuple[Pod, ...]) -> dict[str, list[Candidate]]:
         """Without what nobody knows fresher than the kubelet, and what cannot be read."""
         ranks: dict[str, list[Candidate]] = {}
-        for ranked, candidates in (((MEMORY, ALLOCATABLE_MEMORY), self._by_memory), ((PIDS,), self._by_processes)):
+        for ranked, read, candidates in (
+            ((MEMORY, ALLOCATABLE_MEMORY), self._memory, candidates_direct_memory),
+            ((PIDS,), self._processes, candidates_direct_pids),
+        ):
             if wanted := [signal for signal in ranked if signal in signals]:
                 try:
-                    found = candidates(pods)
+                    usages = read(pods)
                 except SourceError:
                     continue
-                ranks |= {signal: rank(signal, found) for signal in wanted}
+                if usages:
+                    found = candidates(pods, usages)
+                    ranks |= {signal: rank(signal, found) for signal in wanted}
         return ranks
 
-    def _by_memory(self, pods: tuple[Pod, ...]) -> list[Candidate]:
-        return candidates_direct_memory(pods, self._direct.pod_memory())
+    def _memory(self, pods: tuple[Pod, ...]) -> dict[str, int]:
+        return self._direct.pod_memory()
 
-    def _by_processes(self, pods: tuple[Pod, ...]) -> list[Candidate]:
+    def _processes(self, pods: tuple[Pod, ...]) -> dict[str, int]:
         ids = {status.container_id for pod in pods for status in pod.statuses if status.container_id}
-        return candidates_direct_pids(pods, self._direct.pod_processes(ids))
+        return self._direct.pod_processes(ids)
 
     def _pods(self) -> tuple[Pod, ...] | None:
         document = self._host.kubelet.pods()

@@ -101,19 +101,24 @@ def candidates_from_summary(signal: str, pods: Iterable[Pod], summary: Summary, 
 def candidates_direct_memory(pods: Iterable[Pod], working_sets: Mapping[str, int]) -> list[Candidate]:
     """By our own reading: working sets in bytes, by the uid in the cgroup's name."""
     request = _request_for(MEMORY)
-    return [_candidate(pod, _fresh(pod, working_sets), request(pod)) for pod in active(pods)]
+    return [_candidate(pod, usage, request(pod)) for pod, usage in _fresh(pods, working_sets)]
 
 
 def candidates_direct_pids(pods: Iterable[Pod], processes: Mapping[str, int]) -> list[Candidate]:
     """By our own reading: numbers of processes, by the uid in the cgroup's name."""
-    return [_candidate(pod, _fresh(pod, processes), 0) for pod in active(pods)]
+    return [_candidate(pod, usage, 0) for pod, usage in _fresh(pods, processes)]
 
 
-def _fresh(pod: Pod, usages: Mapping[str, int]) -> int | None:
-    """The kubelet has no statistics of a pod whose containers all wait, though its sandbox has a cgroup."""
-    if not any(status.state == "running" for status in pod.statuses):
-        return None
-    return usages.get(pod.cgroup_uid)
+def _fresh(pods: Iterable[Pod], usages: Mapping[str, int]) -> Iterator[tuple[Pod, int | None]]:
+    """The kubelet has no statistics of a pod whose containers all wait, though its sandbox has a cgroup.
+
+    One that ran when the kubelet told, and has no cgroup any more, is gone since then.
+    """
+    for pod in active(pods):
+        if not any(status.state == "running" for status in pod.statuses):
+            yield pod, None
+        elif pod.cgroup_uid in usages:
+            yield pod, usages[pod.cgroup_uid]
 
 
 def _candidate(pod: Pod, usage: int | None, request: float) -> Candidate:

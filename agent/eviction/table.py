@@ -9,6 +9,8 @@ Report = dict[str, Any]
 
 BOLD, DIM, RED, YELLOW, RESET = "\033[1m", "\033[2m", "\033[31;1m", "\033[33m", "\033[0m"
 HEAD: Final = ("SIGNAL", "AVAILABLE", "THRESHOLD", "MARGIN", "TREND", "TIME LEFT", "NEXT TO GO")
+GIVEN_UP: Final = ("TREND", "THRESHOLD", "AVAILABLE")  # one after the other, where a terminal is too narrow
+GAP: Final = "  "
 DERIVED: Final = "containerfs."  # one of the other filesystems under another name: shown when it matters
 NEXT: Final = 3
 NEAR_RATIO: Final = 0.05
@@ -29,12 +31,16 @@ class Row(NamedTuple):
 
 
 def table(report: Report, colours: bool = False, width: int = 0) -> list[str]:
-    """The lines of a report, without columns in which nothing is known. ``width`` cuts them, where it is not 0."""
+    """The lines of a report, without columns in which nothing is known. ``width`` cuts them, where it is not 0.
+
+    Nothing that does not print is in them, whoever wrote it: they go to a terminal.
+    """
     rows = [row for signal in report["signals"] for row in _rows(signal)]
     columns = [column for column in zip(HEAD, *(row.cells for row in rows), strict=True) if any(column[1:])]
+    columns = _fitting(columns, width)
     widths = [max(map(len, column)) for column in columns]
     head, *lines_of = zip(*columns, strict=True) if columns else [("No signal can be read here.",)]
-    lines = [*_title(report), "", _painted(_aligned(head, widths or [0], width), BOLD if colours else "")]
+    lines = [_painted(_title(report), ""), "", _painted(_aligned(head, widths or [0], width), BOLD if colours else "")]
     for row, cells in zip(rows, lines_of, strict=True):
         paint = ("", YELLOW, RED)[row.alarm] if colours else ""
         lines.append(_painted(_aligned(cells, widths, width), paint))
@@ -42,10 +48,20 @@ def table(report: Report, colours: bool = False, width: int = 0) -> list[str]:
     return [*lines, "", *(_painted(note, DIM if colours else "") for note in notes)] if notes else lines
 
 
-def _title(report: Report) -> Iterator[str]:
+def _title(report: Report) -> str:
     set_now = [name for name, value in report["conditions"].items() if value]
     state = ", ".join(set_now) if set_now else "no pressure"
-    yield f"{report['node'] or 'this node'}: {state}. Thresholds: {_ORIGINS[report['origin']]}."
+    return f"{report['node'] or 'this node'}: {state}. Thresholds: {_ORIGINS[report['origin']]}."
+
+
+def _fitting(columns: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Those that fit. The next pods come last, and are cut."""
+    for name in GIVEN_UP if width else ():
+        needed = [max(map(len, column)) for column in columns if column[0] != HEAD[-1]]
+        if sum(needed) + len(GAP) * (len(needed) - 1) <= width:
+            break
+        columns = [column for column in columns if column[0] != name]
+    return columns
 
 
 def _rows(signal: Report) -> Iterator[Row]:
@@ -117,11 +133,13 @@ def _notes(report: Report) -> Iterator[str]:
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int], most: int) -> str:
-    line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    line = GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
     return line if not most or len(line) <= most else line[: most - 1] + "…"
 
 
 def _painted(line: str, paint: str) -> str:
+    if not line.isprintable():
+        line = "".join(sign if sign.isprintable() else "?" for sign in line)
     return f"{paint}{line}{RESET}" if paint else line
 
 

@@ -25,12 +25,13 @@ from agent.eviction.extremes import Minute
 from agent.eviction.journal import Journal
 from agent.eviction.margins import Crossings, Margin
 from agent.eviction.oom import OomKills
-from agent.eviction.order import STALE_S, Order, Standing
+from agent.eviction.order import Order, Standing
 from agent.eviction.outlook import Outlook
 from agent.eviction.signals import Observations, Source, condition, from_summary
 from agent.eviction.thresholds import with_containerfs
 from agent.eviction.view import View
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import STALE_S
 
 INTERVAL_S: Final = 1.0
 STUCK_S: Final = 10.0

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from agent.eviction.chronicle import CALM_S
 from tests.peers.processes import Served
 
 MIB: Final = 1 << 20
 FILESYSTEM_MIB: Final = 64
 EVENT_S: Final = 5.0
+CLEARED_S: Final = CALM_S + EVENT_S
 CGROUP: Final = Path("/sys/fs/cgroup/memory")
 HOG: Final = """
 import sys, time
@@ -105,7 +107,7 @@ def when(happened: Callable[[], bool], patience_s: float = 20.0) -> float:
     raise AssertionError(f"it did not happen in {patience_s} s")
 
 
-def event(agent: Served, place: int = 0, **wanted: str) -> dict[str, Any]:
+def event(agent: Served, place: int = 0, patience_s: float = EVENT_S, **wanted: str) -> dict[str, Any]:
     """The first event that has these fields, or a later one by its place, as soon as the agent tells it."""
     found: list[dict[str, Any]] = []
 
@@ -114,5 +116,5 @@ def event(agent: Served, place: int = 0, **wanted: str) -> dict[str, Any]:
         found[:] = [one for one in events if all(one[name] == value for name, value in wanted.items())]
         return len(found) > place
 
-    when(told, EVENT_S)
+    when(told, patience_s)
     return found[place]

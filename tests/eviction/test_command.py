@@ -41,6 +41,11 @@ ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as after an exec: els
 print("uid", os.getuid(), flush=True)
 sys.exit(main(sys.argv[1:]))
 """
+_LIKE = {"node": "", "origin": "file", "signals": [], "conditions": {}, "limits_exceeded": [], "notes": []}
+NEARLY = [  # the names of an agent's fields, and other values
+    json.dumps(_LIKE | other).encode()
+    for other in ({"origin": "x"}, {"signals": [{}]}, {"signals": 1}, {"conditions": []}, {"limits_exceeded": ["x"]})
+]
 COMMAND = (sys.executable, "-m", "agent.cli", "eviction")
 
 
@@ -140,7 +145,7 @@ def test_an_agent_that_wants_credentials(tmp_path: Path) -> None:
 def test_whoever_is_asked_and_is_no_agent(kubelet: ScriptedKubelet, nobody_listens: str) -> None:
     """One line, and 1; 2 for what is no URL. Whoever was not named is passed over, whatever it says."""
     assert refused("--ask", kubelet.url)[0] == 1
-    for said in (b"{}", b"[1]", b"null", b"[" * 100_000, b"\xff"):
+    for said in (b"{}", b"[1]", b"null", b"[" * 100_000, b"\xff", *NEARLY):
         kubelet.script[API] = says(200, said)
         code, why = refused("--ask", kubelet.url)
         assert code == 1

@@ -38,7 +38,9 @@ def test_a_filesystem_that_fills_is_an_event_within_a_second(tmp_path: Path) -> 
             assert event["threshold"] == threshold > event["observed"]
             assert crossing.event(agent, type="condition", state="crossed")["subject"] == "DiskPressure"
             os.unlink(disk / "filler")
-            cleared = crossing.event(agent, type="signal", state="cleared", subject="nodefs.available")
+            cleared = crossing.event(
+                agent, 0, crossing.CLEARED_S, type="signal", state="cleared", subject="nodefs.available"
+            )
             assert cleared["observed"] >= threshold + 5 * MIB
             # the condition outlasts the crossing, by the transition period
             text = agent.get("/metrics/headroom").decode()

@@ -64,7 +64,9 @@ class _Listing(NamedTuple):
 
 
 def container_id(name: str) -> str:
-    """The id in a leaf's name; empty when it is no container."""
+    """The id in a leaf's name; empty when it is no container. A name may have any bytes: no runtime gives it such."""
+    if not name.isprintable() or not name.isascii():
+        return ""
     stem = name.removesuffix(_SCOPE)
     head, found = stem[:-ID_LENGTH], stem[-ID_LENGTH:]
     if len(found) < ID_LENGTH or not _HEX.issuperset(found):
@@ -74,6 +76,8 @@ def container_id(name: str) -> str:
 
 def pod_uid(name: str, parent: str) -> str:
     """The uid in a pod's directory name below ``parent``'s name, in the spelling of the API; empty when it is none."""
+    if not name.isprintable() or not name.isascii():
+        return ""
     if name.endswith(_SLICE):
         stem = parent.removesuffix(_SLICE) + "-pod"
         return name[len(stem) : -len(_SLICE)].replace("_", "-") if name.startswith(stem) else ""

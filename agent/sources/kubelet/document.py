@@ -59,7 +59,7 @@ def field_text(owner: Json, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise Malformed(name, "text expected", repr(value))
-    return intern(value)
+    return _kept(name, value)
 
 
 def required_text(owner: Json, name: str) -> str:
@@ -102,4 +102,14 @@ def field_texts(owner: Json, name: str) -> dict[str, str]:
     texts = field_object(owner, name)
     if not all(isinstance(value, str) for value in texts.values()):
         raise Malformed(name, "texts expected", repr(texts))
-    return {intern(key): intern(text) for key, text in texts.items()}
+    return {_kept(name, key): _kept(name, text) for key, text in texts.items()}
+
+
+def _kept(name: str, text: str) -> str:
+    """Once for all that say the same. JSON can spell half a character, which nobody could write out again."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Malformed(name, "no Unicode", ascii(text)) from None
+    return intern(text)

@@ -37,12 +37,15 @@ _BY_CLASS: Final[dict[int, Cause]] = {3: "redirect", 5: "server_error"}
 
 
 class Failed(SourceError):
-    """One request. ``status`` is what the kubelet answered, if it did."""
+    """One request. ``status`` is what the kubelet answered, if it did.
+
+    Of what ``detail`` quotes, signs that do not print become ``?``: people read it on a terminal.
+    """
 
     reason = "kubelet"
 
     def __init__(self, path: str, cause: Cause, detail: str, status: int | None = None) -> None:
-        super().__init__(path, detail)
+        super().__init__(path, "".join(sign if sign.isprintable() else "?" for sign in detail))
         self.cause: Cause = cause
         self.status = status
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the parsers load only with a kubelet
     from agent.sources.kubelet.pods import Pod
     from agent.sources.kubelet.summary import Summary
 
+STALE_S: Final = 300.0  # five answers in a row are missing: what the last one said is no longer how it is
 T = TypeVar("T")
 
 

@@ -386,6 +386,16 @@ def test_a_pods_network(node: Node, collect: Collect) -> None:
     }
 
 
+def test_a_device_that_a_pod_names_as_it_likes(node: Node, collect: Collect) -> None:
+    """Who may rename devices in its own namespace must not spoil the page: bytes that are no UTF-8 are spelled out."""
+    node.kubelet.knows(pod(status("app", APP)))
+    node.processes(p1="", p7="")
+    path = node.host.procfs / "7/net/dev"
+    with open(path, "ab") as file:
+        file.write(b"\xff: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+    assert collect(node.collector)[f"{RECEIVED}{{{of_sandbox(chr(92) * 2 + 'xff')}}}"] == 1
+
+
 def test_the_nodes_network_is_no_pods(node: Node, collect: Collect, tmp_path: Path) -> None:
     """Left out when the kubelet says so, and when the pod's process sees the node's own devices."""
     eth0 = "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"

@@ -177,12 +177,12 @@ def test_an_absurd_limit_costs_nothing_else(limit: str, make_host: Make, collect
         (ONE_DISK, 70),
         ({}, 70),
         (TWO_DISKS, 20),
-        ({**TWO_DISKS, "runtime": {**TWO_DISKS["runtime"], "containerFs": {"capacityBytes": 1000, "inodes": 10}}}, 70),
+        ({**TWO_DISKS, "runtime": {**TWO_DISKS["runtime"], "containerFs": {"capacityBytes": 1000, "inodes": 10}}}, 20),
         ({**TWO_DISKS, "runtime": {**TWO_DISKS["runtime"], "containerFs": {"capacityBytes": 2000, "inodes": 10}}}, 20),
     ],
 )
 def test_layers_count_where_the_kubelet_counts_them(node: Json, used: int, make_host: Make, collect: Collect) -> None:
-    """Not where images, and layers with them, have a filesystem of their own."""
+    """Not where images have a filesystem of their own, be layers there too or not."""
     kubelet = said([pod("a", spec("c", "100"))], summary(measured("a", container("c", rootfs=50, logs=20)), node=node))
     shares = of_family(collect(of(make_host, kubelet)), "container_ephemeral_storage_limit_ratio")
     assert list(shares.values()) == [used / 100]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.errors import Malformed
-from agent.eviction.chronicle import Chronicle
+from agent.eviction.chronicle import CALM_S, Chronicle
 from agent.eviction.configuration import EvictionConfig
 from agent.eviction.journal import DETAIL_MAX, Event
 from agent.eviction.margins import Margin
@@ -46,6 +46,10 @@ class Story:
         self.kills = Kills()
         self.chronicle = Chronicle(self.node.host, self.kills)  # type: ignore[arg-type]
 
+    def look(self, second: float, available: int) -> None:
+        self.node.at(second)
+        self.chronicle.note_margins([margin(available)], CONFIG, float(second))
+
     def events(self) -> list[Event]:
         return [one.event for one in self.chronicle.journal.after(0)]
 
@@ -68,14 +72,29 @@ def margin(available: int, threshold: Threshold = HARD) -> Margin:
 def test_crossing_and_clearing_are_one_event_each(story: Story) -> None:
     """With what was seen, against what; while it stays crossed there is nothing to say."""
     for time_s, available in enumerate((150, 99, 98, 97, 100, 101)):
-        story.chronicle.note_margins([margin(available)], CONFIG, float(time_s))
-        assert story.chronicle.crossed == (available < 100)
+        story.look(time_s, available)
+        assert story.chronicle.crossed == (time_s > 0)
     attributes = (("kind", "hard"), ("source", "direct"), ("origin", "file"))
     subject, detail = "memory.available", "hard threshold, by direct"
+    crossed = Event(1.0, "signal", "crossed", subject, detail, 99, 100, "bytes", attributes)
+    assert story.events() == [crossed]
+    story.look(4 + CALM_S, 200)
+    assert not story.chronicle.crossed
     assert story.events() == [
-        Event(1.0, "signal", "crossed", subject, detail, 99, 100, "bytes", attributes),
-        Event(4.0, "signal", "cleared", subject, detail, 100, 100, "bytes", attributes),
-    ]
+        crossed, Event(4.0, "signal", "cleared", subject, detail, 100, 100, "bytes", attributes)
+    ]  # fmt: skip
+
+
+def test_a_signal_that_stands_on_its_line_is_one_crossing(story: Story) -> None:
+    """It would push everything else out of the journal: it is clear when the kubelet has had time to see it so."""
+    for time_s in range(601):
+        story.look(time_s, 99 + time_s % int(CALM_S))
+    assert [event.state for event in story.events()] == ["crossed"]
+    story.look(601, 150)
+    story.look(600 + CALM_S, 150)
+    assert len(story.events()) == 1
+    story.look(601 + CALM_S, 150)
+    assert [(event.state, event.time_s) for event in story.events()] == [("crossed", 0.0), ("cleared", 601.0)]
 
 
 def test_what_is_crossed_at_first_is_an_event(story: Story) -> None:
@@ -158,6 +177,14 @@ def test_an_oom_kill_of_an_unknown_container_is_its_pod_s(story: Story, written:
     assert dict(event.attributes) == {"cgroup": written, "namespace": "default", "pod": "a"}
 
 
+def test_a_uid_that_is_the_beginning_of_another_is_nobody_else_s(story: Story) -> None:
+    """A pod from a file may have any uid: the name of the cgroup is compared as a whole."""
+    story.node.tell_pods(running("short", OTHER, "1"))
+    assert story.kill(OomKill(f"/kubepods/pod1-2/{CONTAINER}")).subject == "node"
+    assert story.kill(OomKill("/kubepods.slice/kubepods-pod1_2.slice")).subject == "node"
+    assert story.kill(OomKill(f"/kubepods/besteffort/pod1/{CONTAINER}")).subject == "pod/default/short"
+
+
 def test_an_oom_kill_of_nobody_known_is_the_node_s(story: Story) -> None:
     """Without a kubelet, outside all pods, and where nobody knows the cgroup."""
     assert story.kill(OomKill(f"/kubepods/pod1/{CONTAINER}")).subject == "node"
@@ -179,8 +206,8 @@ def test_a_line_of_the_log_is_bounded(story: Story, capfd: pytest.CaptureFixture
     story.chronicle.note_pods(1.0)
     story.node.tell_pods(failed("a", "m" * 50_000))
     story.chronicle.note_pods(2.0)
-    story.chronicle.note_margins([margin(50)], CONFIG, 3.0)
-    story.chronicle.note_margins([margin(500)], CONFIG, 4.0)
+    for second, available in ((3, 50), (4, 500), (4 + CALM_S, 500)):
+        story.look(second, available)
     eviction, crossed, cleared = capfd.readouterr().err.splitlines()
     assert f" detail={'m' * DETAIL_MAX}" in eviction
     assert len(eviction) < DETAIL_MAX + 200

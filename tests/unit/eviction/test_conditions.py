@@ -11,12 +11,17 @@ def test_the_three_conditions() -> None:
 
 
 def test_it_is_set_when_met_and_stays_for_the_transition_period() -> None:
-    """Met at 10 s only, with 300 s of transition, it is set up to 310 s and no longer."""
+    """Met at 10 s only, with 300 s of transition, it is set until 310 s and no longer."""
     conditions = Conditions()
     assert conditions.update(0, [], 300) == frozenset()
     assert conditions.update(10, ["MemoryPressure"], 300) == {"MemoryPressure"}
-    assert conditions.update(310, [], 300) == {"MemoryPressure"}
-    assert conditions.update(311, [], 300) == frozenset()
+    assert conditions.update(309.9, [], 300) == {"MemoryPressure"}
+    assert conditions.update(310, [], 300) == frozenset()
+
+
+def test_without_a_transition_period_none_is_ever_set() -> None:
+    """A flag can make it 0, and then the kubelet never says that it is under pressure, not even while it is."""
+    assert Conditions().update(10, ["MemoryPressure"], 0) == frozenset()
 
 
 def test_being_met_again_begins_the_period_anew() -> None:

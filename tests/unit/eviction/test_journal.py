@@ -25,7 +25,16 @@ def test_what_is_dropped_is_counted() -> None:
         journal.add(event(second))
     assert [one.number for one in journal.after(0)] == [4, 5]
     assert journal.dropped == 3
-    assert journal.written == {("signal", "crossed"): 5}
+    assert journal.written[("signal", "crossed")] == 5
+
+
+def test_what_never_happened_is_counted_as_0() -> None:
+    """A counter that begins with its first event never grew: nobody's alert on its increase would fire."""
+    journal = Journal()
+    before = dict(journal.written)
+    assert set(before.values()) == {0}
+    journal.add(event(1))
+    assert journal.written.keys() == before.keys()
 
 
 def test_a_detail_is_bounded() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from agent.errors import Absent
 from agent.eviction.limits import Offender
-from agent.eviction.order import NEAR_S, REST_S, STALE_S, Order, Standing
+from agent.eviction.order import NEAR_S, REST_S, Order, Standing
 from agent.sources.host import Host
+from agent.sources.kubelet.slot import STALE_S
 from tests.unit.eviction.pod_documents import container, item, statistics, used, working_set
 from tests.unit.eviction.small_node import GIB, SmallNode
 
@@ -115,6 +116,18 @@ def test_the_kubelet_s_order_is_made_once_for_its_documents(queue: Queue) -> Non
     assert queue.standing(MEMORY).ranks["kubelet"] is first
     queue.tell()
     assert queue.standing(MEMORY).ranks["kubelet"] is not first
+
+
+def test_who_is_gone_since_the_kubelet_told_is_not_next(queue: Queue) -> None:
+    """Its ``/pods`` is up to a minute old: a pod that was deleted since then is in no fresh order."""
+    queue.pods.memory.pop("uid-b")
+    assert queue.names(MEMORY) == {"kubelet": {MEMORY: ["a", "b"]}, "direct": {MEMORY: ["a"]}}
+
+
+def test_where_nobody_s_processes_can_be_counted_there_is_no_order_of_them(queue: Queue) -> None:
+    """As in a pod with PIDs of its own on cgroup v1: by priority and name alone would be a guess."""
+    queue.pods.processes = {}
+    assert set(queue.names(MEMORY, PIDS)["direct"]) == {MEMORY}
 
 
 def test_without_cgroups_of_pods_there_is_the_kubelet_s_order(queue: Queue) -> None:

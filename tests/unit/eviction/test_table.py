@@ -100,6 +100,37 @@ def test_a_narrow_terminal_cuts_lines() -> None:
     assert lines[3].endswith("…")
 
 
+@pytest.mark.parametrize("width", [72, 80, 90, 100])
+def test_a_narrow_terminal_still_says_how_long(width: int) -> None:
+    """What a signal has and how it moves is given up before what is left of it, and when it is over."""
+    said = report(
+        threshold(crossed=True, margin=-(700 << 20), margin_ratio=-0.819), threshold(seconds_to_threshold=754.0)
+    )
+    said["signals"][0]["signal"] = "allocatableMemory.available"
+    _, _, head, crossed, near = table(said, width=width)
+    assert max(map(len, (head, crossed, near))) <= width
+    for shown, line in (("MARGIN", head), ("TIME LEFT", head), ("-700 MiB (-81.9%)", crossed), ("13 min", near)):
+        assert shown in line
+    assert "CROSSED" in crossed
+    assert ("TREND" in head) == (width == 100)
+
+
+def test_nothing_that_was_read_steers_the_terminal() -> None:
+    """Neither a kubelet nor whoever listens in the agent's place may write over what a person reads."""
+    escape = "\x1b[2J\n\u202e"
+    said = report(
+        threshold(text=f"10%{escape}", quantity=None),
+        node=escape,
+        conditions={f"DiskPressure{escape}": True},
+        limits_exceeded=[{"namespace": escape, "pod": escape, "limit": escape}],
+        notes=[escape],
+    )
+    said["signals"][0]["next"] = [{"namespace": escape, "pod": "p"}]
+    lines = table(said)
+    assert all(line.isprintable() for line in lines)
+    assert "?[2J" in lines[0]
+
+
 def test_pods_over_their_own_limits_are_named() -> None:
     """They go before any other, whatever the order says."""
     over = [{"namespace": "default", "pod": "logger", "limit": "emptydirfs.limit"}]

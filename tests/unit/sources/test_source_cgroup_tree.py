@@ -36,6 +36,8 @@ V2 = {"sys/fs/cgroup/cgroup.controllers": "cpu memory"}
         ("g" * 64, ""),
         ("container", ""),
         ("", ""),
+        (f"\udcff-{A}", ""),
+        (f"\x1b[2J-{A}", ""),
     ],
 )
 def test_leaf_names(name: str, found: str) -> None:
@@ -53,6 +55,8 @@ def test_leaf_names(name: str, found: str) -> None:
         (f"a-kubepods-pod{UNDERSCORED}.slice", "a-kubepods.slice", UID),
         ("kubepods-burstable.slice", "kubepods.slice", ""),
         ("burstable", "kubepods", ""),
+        ("pod\udcff", "kubepods", ""),
+        ("kubepods-pod\udcff.slice", "kubepods.slice", ""),
     ],
 )
 def test_pod_names(name: str, parent: str, found: str) -> None:

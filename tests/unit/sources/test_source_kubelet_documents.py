@@ -76,6 +76,18 @@ def test_what_is_no_object_is_malformed(buf: bytes) -> None:
         parse_document(buf, "pods")
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [{"name": "\ud800"}, {"labels": {"a": "\udfff"}}, {"labels": {"\ud800": "a"}}],
+    ids=["name", "label", "key"],
+)
+def test_half_a_character_is_malformed(metadata: dict[str, Any]) -> None:
+    """JSON can spell what no UTF-8 can: as a label value it would cost the whole page."""
+    item = {"metadata": {"namespace": "n", "name": "p", "uid": "u", **metadata}}
+    with pytest.raises(Malformed, match="no Unicode"):
+        parse_pods(json.dumps({"items": [item]}).encode())
+
+
 @pytest.mark.parametrize("value", [-1, 1 << 64, 1.0, True, "1", [], {}])
 def test_an_unsigned_number_is_one(value: object) -> None:
     """A number that Go could not have written there is Malformed; an absent one is None."""

@@ -154,6 +154,16 @@ def test_resources_of_the_pod_as_a_whole() -> None:
     assert (pod.overhead, pod.requests, pod.limits) == ({"memory": 120 << 20}, {"cpu": 2}, {})
 
 
+@pytest.mark.parametrize("amount", ["10e399", "9" * 5000])
+def test_whoever_writes_a_limit_hides_no_other_pod(amount: str) -> None:
+    """The API server takes a limit of any size, so the whole list must not fall with it."""
+    asked = {"requests": {"memory": "1"}, "limits": {"memory": amount}}
+    volume = {"name": "v", "emptyDir": {"sizeLimit": amount}}
+    pod = pod_of(spec={"containers": [{"name": "c", "resources": asked}], "volumes": [volume]})
+    assert pod.containers[0].limits == {"memory": 10**308}
+    assert pod.volumes[0].size_limit_bytes == 10**308
+
+
 def test_a_pod_of_nothing_but_its_name() -> None:
     """Every other field is absent, which is not 0."""
     pod = pod_of()

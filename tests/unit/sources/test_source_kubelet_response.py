@@ -33,6 +33,22 @@ def test_the_pieces_do_not_matter(cuts: list[int]) -> None:
     assert (reader.body(), reader.keep_alive) == (b'{"a": "bc"}', True)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\n\x1b[2J\xe2\x80\xaea\x9bb",
+        b"HTTP/1.1 200 OK\r\nContent-Type: a\x9b2J\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: \x9b2J\r\n\r\n{}",
+    ],
+)
+def test_what_is_quoted_steers_no_terminal(answer: bytes) -> None:
+    """``headroom doctor`` and ``headroom eviction`` print the reason as it is."""
+    with pytest.raises(Failed) as failure:
+        read(answer)
+    assert str(failure.value).isprintable()
+    assert failure.value.cause != "protocol"
+
+
 @given(
     st.lists(st.binary(min_size=1)) | st.lists(st.sampled_from([FULL, HEAD, b"\r\n", b"HTTP/1.1 ", b"200 OK", b"{}"]))
 )
