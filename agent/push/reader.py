@@ -166,8 +166,8 @@ def _session(disk: Disk, directory: str, spool_id: bytes, names: list[Name], bas
 def _file(
     disk: Disk, directory: str, spool_id: bytes, name: Name, following: int | None, whole: bool
 ) -> tuple[int | None, File, int]:
-    """Its base, if that was read; itself; and the last record that it has any sign of. ``following`` is the first record
-    of the next file; a record is in one of them only."""
+    """Its base, if that was read; itself; and the last record of which it has any sign. ``following`` is the first
+    record of the next file; a record is in one of them only."""
     path = os.path.join(directory, str(name))
     size, buf = 0, b"?"  # a file that cannot be read is damage
     try:

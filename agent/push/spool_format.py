@@ -2,8 +2,8 @@
 
 A file is ``frame(Header)`` and then ``frame(Record)``..., numbered on from the ``first`` of its name. A record is taken
 only where its checksum holds and its session and number are those that belong there. The first that is not ends what
-can be read. Whatever follows counts as one record (R12), or as many as the numbers in it say. The header's schema is empty: all slots come with the
-first record, which is compressed. A file with another name is none of ours.
+can be read; whatever follows counts as one record (R12), or as many as the numbers in it say. The header's schema is
+empty: all slots come with the first record, which is compressed. A file with another name is none of ours.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def records(buf: bytes, sid: bytes, seq: int, offset: int) -> Iterator[Frame]:
 
 
 class Scan(NamedTuple):
-    """``base`` is None where the header cannot be read; ``readable`` and ``damaged`` are those of a File; ``last`` is the
-    highest record that there is any sign of."""
+    """``base`` is None where the header cannot be read; ``readable`` and ``damaged`` are those of a File; ``last`` is
+    the highest record of which there is any sign."""
 
     base: int | None
     readable: int

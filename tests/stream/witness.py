@@ -1,7 +1,7 @@
 """What an agent collected, known without its spool: its parts of /metrics, which show the batch that it spooled last.
 
-``--pull.max-age`` of hours lets a scrape share that batch instead of collecting one of its own. A batch is told from the
-others by its ``node_time_seconds``.
+``--pull.max-age`` of hours lets a scrape share that batch instead of collecting one of its own. A batch is told from
+the others by its ``node_time_seconds``.
 """
 
 from __future__ import annotations

@@ -348,7 +348,7 @@ def test_a_torn_tail_counts_as_one_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["flipped", "truncated", "header"])
 @pytest.mark.parametrize("followed", [True, False])
 def test_what_damage_took_is_counted(tmp_path: Path, how: str, followed: bool) -> None:
-    """A session is as long as it was: by the numbers behind the damage, or by what the next session counted before it."""
+    """A session is as long as it was: by the numbers behind the damage, or by what the next one counted before it."""
     spool = Spool(str(tmp_path), Limits())
     fill(spool, 30)
     key = live(spool).key

@@ -155,7 +155,7 @@ def test_damage_never_gives_a_wrong_record(seed: int) -> None:
 
 
 def test_what_a_newer_version_adds_is_kept() -> None:
-    """Fields that we do not know, in a header and in a record: both are taken, and the record's bytes are as they were."""
+    """Fields that we do not know, in a header and in a record: both are taken, and the bytes are as they were."""
     header = read_frame(HEAD, 0, 4096)
     assert isinstance(header, Frame)
     buf = frame(header.body + UNKNOWN) + frame(body(1000) + UNKNOWN)
