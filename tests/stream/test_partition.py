@@ -82,7 +82,7 @@ def part(running: Running, proxy: Proxy, spool: Path, spooled: Callable[[], int]
     assert len(looks) >= LOOKS
     assert looks[0].behind > ROUNDS / 4, "the backlog was still to come when what is live was there"
     return (
-        f"cut for {lasted_s:.1f} s, {behind} records behind; {looks[0].behind} still when what is live was shown again; "
+        f"cut for {lasted_s:.1f} s, {behind} records behind; {looks[0].behind} still when what is live was shown; "
         f"drained in {drained_s:.1f} s at {proxy.bytes_per_s:.0f} B/s; what was shown until then was at most "
         f"{oldest_s:.2f} s old in {len(looks)} looks"
     )
