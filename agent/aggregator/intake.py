@@ -80,17 +80,19 @@ class Intake:
 
     def header(self, stream: int, header: Header) -> None:
         peer = self._peers[stream]
-        if header.format != FORMAT or header.first > SEQUENCE_MAX:
-            raise ProtocolError(f"a file of format {header.format}")
+        if header.first > SEQUENCE_MAX:
+            raise ProtocolError("a file out of range")
         key = key_of(header.key)
         self.ingest.header(stream, key, header.sid, header.first)
         decoder = None
         peer.broken.discard(header.sid)
-        if key.lane == "samples":
-            try:
+        try:
+            if header.format != FORMAT:
+                raise ProtocolError(f"a file of format {header.format}")
+            if key.lane == "samples":
                 decoder = Decoder(header.schema)
-            except ProtocolError:
-                peer.broken.add(header.sid)
+        except ProtocolError:
+            peer.broken.add(header.sid)
         squeezed = zlib.compress(header.SerializeToString(), 1)
         peer.files[header.sid] = File(header.first, squeezed, decoder)
         peer.files.move_to_end(header.sid)
@@ -151,7 +153,7 @@ class Intake:
     def lost(self, stream: int, lost: Lost) -> None:
         if lost.last > SEQUENCE_MAX:
             raise ProtocolError("a sequence out of range")
-        self.ingest.lost(stream, key_of(lost.key), lost.first, lost.last, REASONS.get(lost.reason, "CORRUPT"))
+        self.ingest.lost(stream, key_of(lost.key), lost.first, lost.last, REASONS.get(lost.reason, "UNSPECIFIED"))
 
     def ended(self, stream: int, goodbye: bool, now_ms: int) -> None:
         peer = self._peers.pop(stream, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-Reason = Literal["SPOOL_FULL", "CORRUPT", "DISK", "DISK_PRESSURE", "VANISHED", "REJECTED"]
+Reason = Literal["UNSPECIFIED", "SPOOL_FULL", "CORRUPT", "DISK", "DISK_PRESSURE", "VANISHED", "REJECTED"]
 
 
 class Key(NamedTuple):

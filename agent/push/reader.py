@@ -134,43 +134,54 @@ def survey(disk: Disk, directory: str, spool_id: bytes, whole: bool = False) -> 
         names.sort(key=lambda name: name.first)
         held = _session(disk, directory, spool_id, names, base[lane], whole)
         base[lane] = min(held.base + held.last, NUMBER_MAX)
+        if sessions and sessions[-1].key == held.key._replace(number=held.key.number - 1):
+            sessions[-1] = _as_long_as_it_was(sessions[-1], held.base - sessions[-1].base)
         sessions.append(held)
     return Survey(sessions, ignored)
+
+
+def _as_long_as_it_was(held: Held, last: int) -> Held:
+    """``last`` by the base of the session after it: what its files lost at their end since is to be declared."""
+    if last <= held.last:
+        return held
+    return held._replace(last=last, files=(*held.files[:-1], held.files[-1]._replace(damaged=True)))
 
 
 def _session(disk: Disk, directory: str, spool_id: bytes, names: list[Name], base: int, whole: bool) -> Held:
     """``base`` is what it must be when no header of it can be read."""
     files: list[File] = []
     bases: list[int] = []
+    last = 0
     for index, name in enumerate(names):
         following = names[index + 1].first if index + 1 < len(names) else None
-        said, file = _file(disk, directory, spool_id, name, following, whole)
+        said, file, last = _file(disk, directory, spool_id, name, following, whole)
         bases += [] if said is None else [said]
         files.append(file)
     if not bases:
         bases = list(_bases(disk, directory, spool_id, names))
-    last = files[-1].readable + files[-1].damaged
     key = Key(spool_id, names[0].lane, names[0].number)
     return Held(key, names[0].sid, bases[0] if bases else base, last, True, tuple(files))
 
 
 def _file(
     disk: Disk, directory: str, spool_id: bytes, name: Name, following: int | None, whole: bool
-) -> tuple[int | None, File]:
-    """``following`` is the first record of the next file; a record is in one of them only."""
+) -> tuple[int | None, File, int]:
+    """Its base, if that was read; itself; and the last record of which it has any sign. ``following`` is the first
+    record of the next file; a record is in one of them only."""
     path = os.path.join(directory, str(name))
     size, buf = 0, b"?"  # a file that cannot be read is damage
     try:
         size, _ = disk.size_and_age_s(path)
         if following is not None and not whole and size:
-            return None, File(name.first, following - 1, size)
+            return None, File(name.first, following - 1, size), following - 1
         with disk.opened(path) as fd:
             buf = disk.read(fd, FILE_BYTES_MAX, 0)
     except OSError:
         pass
     found = scan(buf, spool_id, name)
     readable = found.readable if following is None else min(found.readable, following - 1)
-    return found.base, File(name.first, readable, size, found.damaged or size > FILE_BYTES_MAX)
+    damaged = found.damaged or size > FILE_BYTES_MAX
+    return found.base, File(name.first, readable, size, damaged), max(found.last, readable + damaged)
 
 
 def _bases(disk: Disk, directory: str, spool_id: bytes, names: list[Name]) -> Iterator[int]:

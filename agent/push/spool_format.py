@@ -2,8 +2,8 @@
 
 A file is ``frame(Header)`` and then ``frame(Record)``..., numbered on from the ``first`` of its name. A record is taken
 only where its checksum holds and its session and number are those that belong there. The first that is not ends what
-can be read, and whatever follows counts as one record (R12). The header's schema is empty: all slots come with the
-first record, which is compressed. A file with another name is none of ours.
+can be read; whatever follows counts as one record (R12), or as many as the numbers in it say. The header's schema is
+empty: all slots come with the first record, which is compressed. A file with another name is none of ours.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from google.protobuf.message import DecodeError
 
 from agent.push.held import LANES, File, Held, Key, Lane
 from agent.wire import ingest_pb2 as pb
-from agent.wire.frame import Frame, frame, read_frame
+from agent.wire.frame import MAGIC, Frame, frame, read_frame
 
 FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 4 << 20
 NUMBER_MAX: Final = 1 << 62  # of sessions and records; what is beyond was not made by us
 LANE_NUMBERS: Final[dict[Lane, pb.Lane]] = {"samples": pb.LANE_SAMPLES, "events": pb.LANE_EVENTS}
+_MAGIC: Final = MAGIC.to_bytes(4, "little")
 _NAME: Final = re.compile(r"(events|samples)-([1-9]\d{0,18})-([0-9a-f]{32})-([0-9a-f]{16})", re.ASCII)
 _DIRECTORY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -97,23 +98,46 @@ def records(buf: bytes, sid: bytes, seq: int, offset: int) -> Iterator[Frame]:
 
 
 class Scan(NamedTuple):
-    """``base`` is None where the header cannot be read; ``readable`` and ``damaged`` are those of a File."""
+    """``base`` is None where the header cannot be read; ``readable`` and ``damaged`` are those of a File; ``last`` is
+    the highest record of which there is any sign."""
 
     base: int | None
     readable: int
     damaged: bool
+    last: int
 
 
 def scan(buf: bytes, spool_id: bytes, name: Name) -> Scan:
     """Reads a whole file. Any bytes give a Scan."""
     header = read_frame(buf, 0, RECORD_BYTES_MAX)
     base = header_base(header.body, spool_id, name) if isinstance(header, Frame) else None
-    if base is None or not isinstance(header, Frame):
-        return Scan(None, name.first - 1, bool(buf))
-    readable, end = name.first - 1, header.end
-    for readable, found in enumerate(records(buf, name.sid, name.first, header.end), name.first):  # noqa: B007
-        end = found.end
-    return Scan(base, readable, end < len(buf))
+    readable, end = name.first - 1, 0
+    if base is not None and isinstance(header, Frame):
+        end = header.end
+        for readable, found in enumerate(records(buf, name.sid, name.first, header.end), name.first):  # noqa: B007
+            end = found.end
+    damaged = end < len(buf)
+    last = max(readable + damaged, *_numbers_behind(buf, name.sid, end))
+    return Scan(base, readable, damaged, last)
+
+
+def _numbers_behind(buf: bytes, sid: bytes, offset: int) -> Iterator[int]:
+    """Of whole records behind damage: none of them can be sent, but their loss is counted."""
+    yield 0
+    while (offset := buf.find(_MAGIC, offset)) >= 0:
+        found = read_frame(buf, offset, RECORD_BYTES_MAX)
+        offset = found.end if isinstance(found, Frame) else offset + 1
+        if isinstance(found, Frame) and (number := _number(found.body, sid)):
+            yield number
+
+
+def _number(body: bytes, sid: bytes) -> int:
+    """Of a serialized Record of that session; 0 where it is none."""
+    try:
+        record = pb.Record.FromString(body)
+    except DecodeError:
+        return 0
+    return record.seq if record.sid == sid and record.seq <= NUMBER_MAX else 0
 
 
 # What goes first when there is no room.

@@ -1,14 +1,15 @@
-"""A TCP proxy that can be cut: its connections end at once, and none is made until it is mended."""
+"""A TCP proxy that can be cut: its connections end at once, and none is made until it is mended. And it can be slow."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 
 class Proxy:
-    """Listens on a port of its own. ``carried`` counts bytes."""
+    """Listens on a port of its own. ``carried`` counts bytes; ``bytes_per_s`` bounds each direction, if it is set."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -18,6 +19,7 @@ class Proxy:
         self._lock = threading.Lock()
         self.whole = True
         self.carried = 0
+        self.bytes_per_s: float | None = None
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -65,9 +67,11 @@ class Proxy:
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         try:
-            while data := source.recv(65536):
+            while data := source.recv(4096 if self.bytes_per_s else 65536):
                 sink.sendall(data)
                 self.carried += len(data)
+                if self.bytes_per_s:
+                    time.sleep(len(data) / self.bytes_per_s)  # a slow link is what this is
         except OSError:
             pass
         _end(source)

@@ -85,6 +85,39 @@ def test_live_goes_before_backfill() -> None:
     assert wrong[0].key == sessions[0].key
 
 
+def test_sealed_sessions_take_turns() -> None:
+    """One at a time, the lowest number first; the next when the first is acknowledged to its end."""
+    sessions = [held(3, 2, True), held(1, 3, True), held(4), held(2, 2, True)]
+    session = Session(0, sessions, lambda: 0.5)
+    sent = streaming(session, *(State(one.key, 0) for one in sessions), backfill=8)
+    order = [[one.key.number for one in sent if isinstance(one, SendRecord)]]
+    for number, last in ((1, 3), (2, 2)):
+        session.ack(1, [State(held(number).key, last)])
+        order.append([one.key.number for one in drain(session) if isinstance(one, SendRecord)])
+    assert order == [[1, 1, 1], [2, 2], [3, 3]]
+
+
+def test_what_no_welcome_named_is_not_sent() -> None:
+    """Nor are acknowledgements of it believed; that the stream before named it counts for nothing."""
+    sealed, live = held(1, 3, True), held(2, 2)
+    session = Session(0, [sealed, live], lambda: 0.5)
+    streaming(session, State(sealed.key, 1), State(live.key, 0))
+    session.disconnected(1)
+    drain(session)
+    sent = streaming(session, State(live.key, 0))
+    session.ack(2, [State(sealed.key, 3)])
+    assert {one.key for one in sent if isinstance(one, (SendHeader, SendRecord))} == {live.key}
+    assert session.acked(sealed.key) == 1
+
+
+def test_a_session_that_the_hello_did_not_name_needs_another_hello() -> None:
+    """As after the spool was renewed: without one it would never be sent."""
+    session = Session(0, [held(1, 3)], lambda: 0.5)
+    streaming(session, State(held(1).key, 3))
+    session.holds([held(1, 3, True), held(2)])
+    assert [type(one) for one in drain(session)] == [Disconnect]
+
+
 def test_a_delayed_hello_of_a_dead_process_closes_nothing() -> None:
     """An unlisted session with a higher number is its successor's; the planted mistake would close it."""
     lane = Lane(2, (Open(1, sid(1), 0), Open(2, sid(2), 5)))

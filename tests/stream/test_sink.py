@@ -137,6 +137,24 @@ def test_every_tick_arrives_once_and_in_order(bench: Make, aggregator: Aggregato
     assert aggregator.errors == []
 
 
+def test_a_batch_is_spooled_once(bench: Make) -> None:
+    """A tick that finds the batch of the tick before, as a late one and the last one do, adds no record."""
+    one = bench(interval_s=0.005)
+    batch = one.engine.snapshot(0.0)
+    asked = 0
+
+    def snapshot(_: float) -> Batch:
+        nonlocal asked
+        asked += 1
+        return batch
+
+    one.engine.snapshot = snapshot  # type: ignore[method-assign]
+    one.start()
+    until(lambda: asked > 5)
+    one.sink.stop()
+    assert one.counted()["headroom_spool_records_total", ("samples",)] == 1
+
+
 def test_it_says_who_it_is(bench: Make, aggregator: Aggregator, store: Store) -> None:
     """The Hello has the identity and both sessions."""
     bench(f"127.0.0.1:{aggregator.port}").start()

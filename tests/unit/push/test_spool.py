@@ -345,6 +345,33 @@ def test_a_torn_tail_counts_as_one_record(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize("how", ["flipped", "truncated", "header"])
+@pytest.mark.parametrize("followed", [True, False])
+def test_what_damage_took_is_counted(tmp_path: Path, how: str, followed: bool) -> None:
+    """A session is as long as it was: by the numbers behind the damage, or by what the next one counted before it."""
+    spool = Spool(str(tmp_path), Limits())
+    fill(spool, 30)
+    key = live(spool).key
+    spool.close()
+    if followed:
+        Spool(str(tmp_path), Limits()).close()
+    (file,) = tmp_path.rglob("samples-1-*")
+    data = bytearray(file.read_bytes())
+    if how == "truncated":
+        del data[len(data) // 3 :]
+    else:
+        data[20 if how == "header" else len(data) // 3] ^= 1
+    file.write_bytes(data)
+    again = Spool(str(tmp_path), Limits())
+    held = next(one for one in again.held() if one.key == key)
+    readable_ones = len([one for one, _ in readable(again) if one == key])
+    assert readable_ones == (0 if how == "header" else 9)
+    assert held.last == (30 if followed or how != "truncated" else readable_ones + 1)
+    assert held.files[-1].damaged
+    assert live(again).base == held.last
+    again.close()
+
+
 def test_a_record_is_in_one_file_only(spool: Spool, disk: FaultyDisk, tmp_path: Path) -> None:
     """An event that could be neither synced nor taken back is in two files: the later one has it."""
     spool.append(EVENTS, of(b"1"))

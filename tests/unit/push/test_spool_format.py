@@ -44,6 +44,16 @@ def body(seq: int, sid: bytes = NAME.sid) -> bytes:
 HEAD = pack_header(SPOOL, NAME, 77)
 BODIES = [body(seq) for seq in range(1000, 1040)]
 FILE = HEAD + b"".join(map(frame, BODIES))
+NEWER = frame(
+    pb.Header(
+        format=2,
+        key=pb.Key(spool_id=SPOOL, lane=pb.LANE_SAMPLES, number=NAME.number),
+        sid=NAME.sid,
+        base=77,
+        first=NAME.first,
+    ).SerializeToString()
+)
+UNKNOWN = b"\xc2\x3e\x03abc"  # field 1000
 
 
 def read(buf: bytes) -> list[bytes]:
@@ -86,27 +96,31 @@ def test_a_record_is_told_by_its_first_bytes(seq: int) -> None:
 
 def test_a_whole_file() -> None:
     """Every record, and no damage."""
-    assert scan(FILE, SPOOL, NAME) == (77, 1039, False)
+    assert scan(FILE, SPOOL, NAME) == (77, 1039, False, 1039)
     assert read(FILE) == BODIES
 
 
 @pytest.mark.parametrize(
     ("buf", "found"),
     [
-        (b"", (None, 999, False)),
-        (b"\0", (None, 999, True)),
-        (HEAD, (77, 999, False)),
-        (HEAD[:-1], (None, 999, True)),
-        (HEAD + frame(body(1001)), (77, 999, True)),
-        (HEAD + frame(body(1000)) + frame(body(1000)), (77, 1000, True)),
-        (HEAD + frame(body(1000)) + b"\0" * 4096, (77, 1000, True)),
-        (HEAD + frame(body(1000, b"x" * 16)), (77, 999, True)),
-        (HEAD + HEAD, (77, 999, True)),
-        (FILE[:-1], (77, 1038, True)),
+        (b"", (None, 999, False, 999)),
+        (b"\0", (None, 999, True, 1000)),
+        (HEAD, (77, 999, False, 999)),
+        (HEAD[:-1], (None, 999, True, 1000)),
+        (HEAD[:-1] + FILE[len(HEAD) :], (None, 999, True, 1039)),
+        (NEWER + FILE[len(HEAD) :], (None, 999, True, 1039)),
+        (HEAD + frame(body(1001)), (77, 999, True, 1001)),
+        (HEAD + frame(body(1000)) + frame(body(1000)), (77, 1000, True, 1001)),
+        (HEAD + frame(body(1000)) + b"\0" * 4096, (77, 1000, True, 1001)),
+        (HEAD + frame(body(1000)) + b"hdr1" * 9 + frame(body(1005)) + frame(b"?"), (77, 1000, True, 1005)),
+        (HEAD + frame(body(1000)) + frame(body(2**64 - 1)), (77, 1000, True, 1001)),
+        (HEAD + frame(body(1000, b"x" * 16)), (77, 999, True, 1000)),
+        (HEAD + HEAD, (77, 999, True, 1000)),
+        (FILE[:-1], (77, 1038, True, 1039)),
     ],
 )
-def test_what_can_be_read(buf: bytes, found: tuple[int | None, int, bool]) -> None:
-    """Base, last record and damage of a file that is not as it should be."""
+def test_what_can_be_read(buf: bytes, found: tuple[int | None, int, bool, int]) -> None:
+    """Base, damage, the last that can be read and the last that was there, of a file that is not as it should be."""
     assert scan(buf, SPOOL, NAME) == found
 
 
@@ -137,13 +151,23 @@ def test_damage_never_gives_a_wrong_record(seed: int) -> None:
         assert found.damaged is (whole < len(buf))
     else:
         assert (found.readable, found.damaged) == (999, bool(buf))
+    assert found.readable + found.damaged <= found.last <= 1040
+
+
+def test_what_a_newer_version_adds_is_kept() -> None:
+    """Fields that we do not know, in a header and in a record: both are taken, and the bytes are as they were."""
+    header = read_frame(HEAD, 0, 4096)
+    assert isinstance(header, Frame)
+    buf = frame(header.body + UNKNOWN) + frame(body(1000) + UNKNOWN)
+    assert scan(buf, SPOOL, NAME) == (77, 1000, False, 1000)
+    assert read(buf) == [body(1000) + UNKNOWN]
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_scan(data: bytes) -> None:
     """As a file, and behind a good header."""
     assert scan(data, SPOOL, NAME).readable == 999
-    assert scan(HEAD + data, SPOOL, NAME) == (77, 999, bool(data))
+    assert scan(HEAD + data, SPOOL, NAME) == (77, 999, bool(data), 999 + bool(data))
 
 
 def held(lane: str, number: int, last: int, sealed: bool, *firsts: int) -> Held:
