@@ -122,7 +122,7 @@ def _refusal(status: int) -> str:
     if status == 401:
         return "it does not know the aggregator's own token (401)"
     if status == 403:
-        return "the aggregator may not create tokenreviews (403): bind system:auth-delegator to its ServiceAccount"
+        return "its RBAC forbids the aggregator to create tokenreviews.authentication.k8s.io (403)"
     return f"it answered {status}"
 
 

@@ -188,7 +188,7 @@ def closes(asked: Asked) -> None:
 
 ANSWERS: dict[str, tuple[Callable[[Asked], None], str]] = {
     "401": (lambda asked: asked.fails(401, "Unauthorized", "Unauthorized"), "own token (401)"),
-    "403": (lambda asked: asked.fails(403, "Forbidden", "tokenreviews is forbidden"), "system:auth-delegator"),
+    "403": (lambda asked: asked.fails(403, "Forbidden", "tokenreviews is forbidden"), "create tokenreviews"),
     "429": (lambda asked: asked.fails(429, "TooManyRequests", "the server has received too many requests"), "429"),
     "500": (lambda asked: asked.fails(500, "InternalError", "etcdserver: request timed out"), "answered 500"),
     "redirect": (lambda asked: asked.answers(307, b"", Location=asked.server.url + PATH), "answered 307"),
