@@ -101,7 +101,7 @@ class Delivery:
         """Every second or so."""
         self._session.tick(now_s)
         if self._link is not None and self._transport.security.seen() != self._seen:
-            log.info("certificates have changed; the stream is made anew", target=self._link.target)
+            log.info("credentials have changed; the stream is made anew", target=self._link.target)
             self._drop(now_s)
 
     def turn(self, now_s: float) -> bool:
@@ -140,6 +140,10 @@ class Delivery:
                 self._session.connected(now_s)
             elif kind == "Received":
                 self._received(now_s, happened.data)  # type: ignore[union-attr]
+            elif happened.reason == "ended" and self._session.streaming:  # type: ignore[union-attr]
+                self._telemetry.errors.inc("ended")
+                log.info("the stream has ended; it is made anew", by="the aggregator")
+                self._drop(now_s)
             else:
                 self._fail(now_s, happened.reason, happened.detail)  # type: ignore[union-attr]
 

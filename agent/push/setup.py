@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 INTERVAL_LEAST_S: Final = 0.1
 BOOT_ID: Final = "sys/kernel/random/boot_id"
-CLUSTER: Final = "default"
 
 
 def sink_of(config: Config, host: Host, watch: Watch | None) -> Sink:
@@ -92,6 +91,5 @@ def _identity(config: Config, host: Host) -> Identity:
     except (SourceError, ValueError):
         boot_id = b""  # a recorded node has none
     node = config["node-name"] or os.uname().nodename
-    return Identity(
-        __version__, config["cluster"] or CLUSTER, node, boot_id[:16], round(config["push.interval"] * 1000)
-    )
+    # Without a cluster of its own a node is in the one that its credential, or the aggregator, names.
+    return Identity(__version__, config["cluster"], node, boot_id[:16], round(config["push.interval"] * 1000))
