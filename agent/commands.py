@@ -84,6 +84,18 @@ def aggregator(arguments: Sequence[str]) -> int:
     return Aggregator(config).run()
 
 
+def compare(arguments: Sequence[str]) -> int:
+    """Push against pull, between real processes on this machine."""
+    from agent.compare.settings import ABOUT, COMPARE
+
+    config = _loaded("compare", ABOUT, arguments, (*COMPARE, *LOG))
+    if config is None:
+        return 0
+    from agent.compare.main import compare as run
+
+    return run(config, sys.stdout)
+
+
 def _config(command: str, about: str, arguments: Sequence[str], own: tuple[Setting, ...] = ()) -> Config | None:
     """The effective settings, with logging set up; None when they were only to be shown."""
     return _loaded(command, about, arguments, (*own, *AGENT, *PUSH, *HOST, *LOG, *collectors.settings()))

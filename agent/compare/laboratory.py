@@ -1,0 +1,149 @@
+"""The experiment: three stacks are started, the agents that do both are brought in step, and scenarios are measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from agent.compare.link import Carried
+from agent.compare.measured import Cpu, Measured, Reading
+from agent.compare.plan import Plan, next_at, quiet_phase, thaw_at
+from agent.compare.pulling import Program, Puller
+from agent.compare.readers import Pages, Reader, step_s
+from agent.compare.stack import TRANSPORTS, Aggregator, Kept, Stack, Transport
+from agent.compare.workplace import Workplace
+
+FIRST_S: Final = 15.0  # until a Prometheus has asked all for the first time: it begins after five seconds
+DRAIN_S: Final = 15.0  # after the rounds of an outage, for what has not come yet
+
+
+class Laboratory:
+    """``start``, then ``measure`` for each scenario. Raises AgentError."""
+
+    def __init__(self, plan: Plan, place: Workplace, program: Program, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._place = place
+        self._program = program
+        self._say = say
+        self._both = Stack("both", TRANSPORTS, plan, place)
+        self.stacks = (self._both, *(Stack(one, (one,), plan, place) for one in TRANSPORTS))
+
+    def start(self) -> None:
+        self._say(f"starting {3 * self._plan.nodes} agents, 2 aggregators and 2 pullers")
+        for stack in self.stacks:
+            stack.start_receivers(self._program)
+        for stack in self.stacks:
+            stack.start_agents()
+        for stack in self.stacks:
+            stack.ready()
+        self._place.links.start()
+        self._say("waiting for the first scrapes")
+        self._get_in_step()
+        self._place.wait_for(self._all_seen, FIRST_S + 2 * self._plan.interval_s, "batches of all nodes at both ends")
+
+    @property
+    def _puller(self) -> Puller:
+        assert self._both.puller
+        return self._both.puller
+
+    @property
+    def _aggregator(self) -> Aggregator:
+        assert self._both.aggregator
+        return self._both.aggregator
+
+    def _get_in_step(self) -> None:
+        """Each agent pushes right behind its scrape, so that the push finds the batch that the scrape made."""
+        interval_s = self._plan.interval_s
+        phases = self._phases()
+        self._quiet_s = quiet_phase(phases.values(), interval_s)
+        self._place.links.cut(*self._both.links("pull"))  # or what was asked meanwhile would be answered later
+        frozen_s = time.time()
+        for node in self._both.nodes:
+            node.child.freeze()
+        due = sorted((thaw_at(frozen_s, phases[node.name], interval_s), node.name, node) for node in self._both.nodes)
+        for at_s, _, node in due:
+            self._place.wait_until(at_s)
+            node.child.thaw()
+        self._place.links.mend(*self._both.links("pull"))
+
+    def _phases(self) -> dict[str, float]:
+        """When each agent was scraped last, in vain or not."""
+        began_s, found = time.time(), dict[str, float]()
+
+        def all_tried() -> bool:
+            scrapes = self._puller.scrapes(began_s - 2 * self._plan.interval_s, time.time())
+            found.update({name: tries[-1].time_s for name, tries in scrapes.items() if tries})
+            return len(found) == self._plan.nodes
+
+        self._place.wait_for(all_tried, FIRST_S + 2 * self._plan.interval_s, "a scrape of each node")
+        return found
+
+    def _all_seen(self) -> bool:
+        now_s = time.time()
+        tries = self._puller.scrapes(now_s - 1.5 * self._plan.interval_s, now_s)
+        pulled = [name for name, scrapes in tries.items() if scrapes and scrapes[-1].batch_s is not None]
+        return len(pulled) == self._plan.nodes and all(stack.settled() for stack in self.stacks)
+
+    def measure(self, scenario: str) -> Measured:
+        plan, place = self._plan, self._place
+        begin_s = next_at(self._quiet_s, plan.interval_s, time.time() + plan.interval_s)
+        end_s = begin_s + plan.rounds * plan.interval_s
+        cut_s = None
+        pages = Pages(self._aggregator, [node.name for node in self._both.nodes])
+        readers = self._readers(pages)
+        place.wait_until(begin_s - 0.1 * plan.interval_s)
+        kept = self._kept()
+        place.wait_until(begin_s)
+        before = Reading(self._cpu(), self._carried(), kept)
+        self._say(f"{scenario}: {plan.rounds} rounds")
+        for reader in readers.values():
+            reader.start()
+        try:
+            if scenario == "outage":
+                cut_s = self._cut(begin_s)
+            place.wait_until(end_s)
+            after, end_s = self._settle(end_s)
+        finally:
+            for reader in readers.values():
+                reader.stop()
+        looks = {name: reader.looks for name, reader in readers.items()}
+        scrapes = self._puller.scrapes(begin_s, end_s)
+        times = (plan.interval_s, begin_s, end_s, cut_s)
+        return Measured(scenario, *times, before, after, looks, scrapes, pages.samples)
+
+    def _readers(self, pages: Pages) -> dict[Transport, Reader]:
+        names, pace_s = list(pages.samples), step_s(self._plan.interval_s, self._plan.nodes)
+        asks = {"pull": self._puller.asker(), "push": pages}
+        return {one: Reader(one, asks[one], names, pace_s) for one in TRANSPORTS}
+
+    def _cut(self, begin_s: float) -> tuple[float, float]:
+        """For the middle third."""
+        long_s = self._plan.cut_rounds * self._plan.interval_s
+        links = [link for stack in self.stacks for link in stack.links()]
+        self._place.wait_until(begin_s + long_s)
+        self._place.links.cut(*links)
+        from_s = time.time()
+        self._place.wait_until(begin_s + 2 * long_s)
+        self._place.links.mend(*links)
+        return from_s, time.time()
+
+    def _settle(self, end_s: float) -> tuple[Reading, float]:
+        """What there is at the end; where something is still on its way, some rounds later."""
+        last_s = end_s + DRAIN_S
+        while True:
+            cpu, carried, kept = self._cpu(), self._carried(), self._kept()
+            others = all(stack.settled() for stack in self.stacks[1:])
+            if (others and all(one.settled for one in kept.values())) or end_s + self._plan.interval_s > last_s:
+                return Reading(cpu, carried, kept), end_s
+            end_s += self._plan.interval_s
+            self._place.wait_until(end_s)
+
+    def _cpu(self) -> dict[str, Cpu]:
+        return {child.name: Cpu(child.cpu_s(), time.monotonic()) for child in self._place.children}
+
+    def _carried(self) -> dict[Transport, dict[str, Carried]]:
+        return {one: {node.name: node.links[one].carried for node in self._both.nodes} for one in TRANSPORTS}
+
+    def _kept(self) -> dict[str, Kept]:
+        return self._both.kept()
