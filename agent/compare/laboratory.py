@@ -11,7 +11,7 @@ from agent.compare.measured import Cpu, Measured, Reading
 from agent.compare.plan import Plan, next_at, quiet_phase, thaw_at
 from agent.compare.pulling import Program, Puller
 from agent.compare.readers import Pages, Reader, step_s
-from agent.compare.stack import TRANSPORTS, Aggregator, Kept, Stack, Transport
+from agent.compare.stack import TRANSPORTS, Aggregator, Stack, Transport
 from agent.compare.workplace import Workplace
 
 FIRST_S: Final = 15.0  # until a Prometheus has asked all for the first time: it begins after five seconds
@@ -80,30 +80,30 @@ class Laboratory:
         return found
 
     def _all_seen(self) -> bool:
+        """The newest scrape of each node succeeded, and the aggregators have all that was pushed."""
         now_s = time.time()
         tries = self._puller.scrapes(now_s - 1.5 * self._plan.interval_s, now_s)
         pulled = [name for name, scrapes in tries.items() if scrapes and scrapes[-1].batch_s is not None]
-        return len(pulled) == self._plan.nodes and all(stack.settled() for stack in self.stacks)
+        return len(pulled) == self._plan.nodes and all(map(self._nothing_missing, self.stacks))
+
+    def _nothing_missing(self, stack: Stack) -> bool:
+        numbered = stack.numbered()
+        kept = stack.kept(numbered, self._plan.interval_s / 2)
+        return all(one.numbered > 0 and one.missing == 0 for one in kept.values())
 
     def measure(self, scenario: str) -> Measured:
         plan, place = self._plan, self._place
-        begin_s = next_at(self._quiet_s, plan.interval_s, time.time() + plan.interval_s)
-        end_s = begin_s + plan.rounds * plan.interval_s
-        cut_s = None
+        begin_s = next_at(self._quiet_s, plan.interval_s, time.time() + plan.interval_s / 4)
         pages = Pages(self._aggregator, [node.name for node in self._both.nodes])
         readers = self._readers(pages)
-        place.wait_until(begin_s - 0.1 * plan.interval_s)
-        kept = self._kept()
         place.wait_until(begin_s)
-        before = Reading(self._cpu(), self._carried(), kept)
+        before = self._read()
         self._say(f"{scenario}: {plan.rounds} rounds")
         for reader in readers.values():
             reader.start()
         try:
-            if scenario == "outage":
-                cut_s = self._cut(begin_s)
-            place.wait_until(end_s)
-            after, end_s = self._settle(end_s)
+            cut_s = self._cut(begin_s) if scenario == "outage" else None
+            after, end_s = self._settle(begin_s + plan.rounds * plan.interval_s)
         finally:
             for reader in readers.values():
                 reader.stop()
@@ -118,13 +118,14 @@ class Laboratory:
         return {one: Reader(one, asks[one], names, pace_s) for one in TRANSPORTS}
 
     def _cut(self, begin_s: float) -> tuple[float, float]:
-        """For the middle third."""
+        """For a third of the rounds."""
         long_s = self._plan.cut_rounds * self._plan.interval_s
+        first_s = begin_s + self._plan.cut_rounds // 2 * self._plan.interval_s
         links = [link for stack in self.stacks for link in stack.links()]
-        self._place.wait_until(begin_s + long_s)
+        self._place.wait_until(first_s)
         self._place.links.cut(*links)
         from_s = time.time()
-        self._place.wait_until(begin_s + 2 * long_s)
+        self._place.wait_until(first_s + long_s)
         self._place.links.mend(*links)
         return from_s, time.time()
 
@@ -132,18 +133,20 @@ class Laboratory:
         """What there is at the end; where something is still on its way, some rounds later."""
         last_s = end_s + DRAIN_S
         while True:
-            cpu, carried, kept = self._cpu(), self._carried(), self._kept()
-            others = all(stack.settled() for stack in self.stacks[1:])
-            if (others and all(one.settled for one in kept.values())) or end_s + self._plan.interval_s > last_s:
-                return Reading(cpu, carried, kept), end_s
-            end_s += self._plan.interval_s
             self._place.wait_until(end_s)
+            reading = self._read()
+            missing = any(one.missing for one in reading.kept.values())
+            missing = missing or not all(map(self._nothing_missing, self.stacks[1:]))
+            if not missing or end_s + self._plan.interval_s > last_s:
+                return reading, end_s
+            end_s += self._plan.interval_s
 
-    def _cpu(self) -> dict[str, Cpu]:
-        return {child.name: Cpu(child.cpu_s(), time.monotonic()) for child in self._place.children}
+    def _read(self) -> Reading:
+        """At once, but for what the aggregator is about to commit."""
+        children = self._place.children
+        cpu = {child.name: Cpu(child.cpu_s(), time.monotonic()) for child in children}
+        carried = self._carried()
+        return Reading(cpu, carried, self._both.kept(self._both.numbered(), self._plan.interval_s / 2))
 
     def _carried(self) -> dict[Transport, dict[str, Carried]]:
         return {one: {node.name: node.links[one].carried for node in self._both.nodes} for one in TRANSPORTS}
-
-    def _kept(self) -> dict[str, Kept]:
-        return self._both.kept()

@@ -13,7 +13,7 @@ from agent.errors import ConfigError
 ROUNDS_LEAST: Final = 6  # of a scenario: two of them are a third
 INTERVAL_LEAST_S: Final = 0.5
 NODES_MOST: Final = 50
-BEHIND: Final = 0.05  # of an interval: so long after a scrape the same agent pushes
+BEHIND_S: Final = 0.03  # so long after a scrape the same agent pushes: a scrape may be late by as much
 
 
 class Plan(NamedTuple):
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
     @property
     def cut_rounds(self) -> int:
-        """An outage begins after so many, and lasts for so many."""
+        """So many an outage lasts. It begins after half as many: who was cut off is given time to come back."""
         return self.rounds // 3
 
 
@@ -53,12 +53,12 @@ def plan_of(config: Config) -> Plan:
 
 def _scenarios(given: Sequence[str]) -> tuple[str, ...]:
     names = [name for text in given for name in text.split(",") if name]
+    known = f"there are {' and '.join(SCENARIOS)}"
     for name in names:
         if name not in SCENARIOS:
-            raise ConfigError(f"--scenario: no such scenario: {name}{nearest(name, SCENARIOS) or '; there are '}"
-                              + ("" if nearest(name, SCENARIOS) else " and ".join(SCENARIOS)))
+            raise ConfigError(f"--scenario: no such scenario: {name}{nearest(name, SCENARIOS) or f'; {known}'}")
     if not names:
-        raise ConfigError(f"--scenario: which? There are {' and '.join(SCENARIOS)}")
+        raise ConfigError(f"--scenario: none was given; {known}")
     return tuple(dict.fromkeys(names))
 
 
@@ -73,13 +73,13 @@ def thaw_at(frozen_s: float, scraped_s: float, interval_s: float) -> float:
     A push that is due while it is stopped is late then. One that is late by more than an interval begins the schedule
     anew, from the moment it happens: that is sure after two intervals.
     """
-    return next_at(scraped_s + BEHIND * interval_s, interval_s, frozen_s + 2.05 * interval_s)
+    return next_at(scraped_s + BEHIND_S, interval_s, frozen_s + 2.05 * interval_s)
 
 
 def quiet_phase(phases_s: Iterable[float], interval_s: float) -> float:
     """The middle of the longest pause between these, all of which happen once an interval: what is read there is read
     between two rounds."""
     around = sorted(phase % interval_s for phase in phases_s)
-    pauses = [(after - before, before) for before, after in zip(around, [*around[1:], around[0] + interval_s])]
+    pauses = [(after - before, before) for before, after in zip(around, [*around[1:], around[0] + interval_s], strict=True)]
     longest, begins = max(pauses)
     return (begins + longest / 2) % interval_s

@@ -15,7 +15,7 @@ from agent.compare.asking import Asker, AskError, batch_of, count_samples
 from agent.compare.look import Ask, Look
 from agent.compare.stack import Aggregator, page_of
 
-PER_INTERVAL: Final = 20
+PER_INTERVAL: Final = 20 + (5**0.5 - 1) / 2  # no whole number: looks would come at the same moments of every round
 LEAST_S: Final = 0.02
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from agent import __version__
 from agent.compare.figures import figures, same_batches, shares
 from agent.compare.measured import Measured, Reading
-from agent.compare.plan import BEHIND, Plan
+from agent.compare.plan import BEHIND_S, Plan
 from agent.compare.table import table
 from agent.errors import ConfigError
 
@@ -61,7 +61,7 @@ def _about(measured: Measured, plan: Plan) -> list[str]:
         same, pulled = same_batches(measured)
         return [
             f"Steady: {same} of {pulled} batches that were pulled are those that were pushed. For that an agent pushes"
-            f" {BEHIND * plan.interval_s * 1000:.0f} ms behind its scrape, and so much of push's age is the"
+            f" {BEHIND_S * 1000:.0f} ms behind its scrape, and so much of push's age is the"
             " experiment's."
         ]
     begin_s, end_s = measured.cut_s
@@ -80,7 +80,7 @@ def document(run: Run) -> dict[str, Any]:
         f" --interval {plan.interval_s:g}s --scenario {','.join(plan.scenarios)}",
         "machine": run.machine,
         "versions": {"headroom": __version__, "puller": run.puller},
-        "plan": plan._asdict() | {"rounds": plan.rounds, "cut_rounds": plan.cut_rounds, "push_behind_pull": BEHIND},
+        "plan": plan._asdict() | {"rounds": plan.rounds, "cut_rounds": plan.cut_rounds, "push_behind_pull_s": BEHIND_S},
         "transport": {"tls": False, "pull": "HTTP/1.1, gzip", "push": "gRPC, HTTP/2", "counted": "TCP payload, both ways"},
         "scenarios": [_scenario(one) for one in run.measured],
     }

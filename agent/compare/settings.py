@@ -19,7 +19,7 @@ COMPARE: Final = (
         "scenario",
         "list",
         SCENARIOS,
-        "steady: nothing happens; outage: nothing gets through for the middle third, by either transport.",
+        "steady: nothing happens; outage: nothing gets through for a third of it, by either transport.",
     ),
     Setting("output", "text", "", "Directory for compare.json, with everything that was measured, and compare.txt."),
     Setting("prometheus", "text", "", "The Prometheus that pulls; else the one on PATH, else a plain puller of ours."),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -19,11 +21,11 @@ from agent.compare.link import Link
 from agent.compare.plan import Plan
 from agent.compare.pulling import Program, Puller
 from agent.compare.workplace import Workplace
-from agent.errors import AgentError
 
 Transport = Literal["pull", "push"]
 TRANSPORTS: Final[tuple[Transport, ...]] = ("pull", "push")
 CLUSTER: Final = "compare"
+COMMIT_S: Final = 0.1  # an aggregator writes every 0.2 s
 READY_S: Final = 30.0
 SERVING: Final = r"msg=serving .*?url=http://([^\s:]+):(\d+)"
 STREAMS_AT: Final = r"msg=serving .*?grpc=([^\s:]+):(\d+)"
@@ -31,15 +33,20 @@ WRITTEN: Final = 'headroom_spool_records_total{lane="samples"}'
 
 
 class Kept(NamedTuple):
-    """Of one node's records: how many the agent has numbered, the aggregator has stored, and has declared lost."""
+    """Of the first records of a node that the agent had ``numbered``: those stored, those declared lost, and the rest."""
 
     numbered: int
     stored: int
     declared: int
 
     @property
-    def settled(self) -> bool:
-        return self.numbered == self.stored + self.declared
+    def missing(self) -> int:
+        return self.numbered - self.stored - self.declared
+
+
+def kept(numbered: int, stored: int, declared: int) -> Kept:
+    """What was stored since the agent was asked has higher numbers."""
+    return Kept(numbered, min(stored, numbered - declared), declared)
 
 
 class Node:
@@ -143,15 +150,21 @@ class Stack:
     def links(self, *transports: Transport) -> list[Link]:
         return [node.links[one] for node in self.nodes for one in transports or TRANSPORTS if one in node.links]
 
-    def kept(self) -> dict[str, Kept]:
-        """By node. The agents are asked first: what they number meanwhile is not missed. Raises AskError."""
+    def numbered(self) -> dict[str, int]:
+        """How many records each node's agent has numbered. Raises AskError."""
+        return {node.name: node.numbered() for node in self.nodes} if self.aggregator else {}
+
+    def kept(self, numbered: Mapping[str, int], seconds: float) -> dict[str, Kept]:
+        """What became of these, as soon as nothing is missing and at the latest after so long. Raises AskError."""
+        until_s = time.monotonic() + seconds
+        while True:
+            found = self._kept(numbered)
+            if all(one.missing == 0 for one in found.values()) or time.monotonic() > until_s:
+                return found
+            self._place.pause(COMMIT_S)
+
+    def _kept(self, numbered: Mapping[str, int]) -> dict[str, Kept]:
         if self.aggregator is None:
             return {}
-        numbered = {node.name: node.numbered() for node in self.nodes}
-        kept = self.aggregator.kept()
-        if missing := set(numbered) - set(kept):
-            raise AgentError(f"{self.aggregator.child.name} knows nothing of {', '.join(sorted(missing))}")
-        return {name: Kept(count, *kept[name]) for name, count in numbered.items()}
-
-    def settled(self) -> bool:
-        return all(one.settled for one in self.kept().values())
+        found = self.aggregator.kept()
+        return {name: kept(count, *found.get(name, (0, 0))) for name, count in numbered.items()}
