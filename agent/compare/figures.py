@@ -18,7 +18,7 @@ class Figures(NamedTuple):
     """One transport in one scenario, over all nodes. None: nothing was there to measure.
 
     Shares are of one core: ``agent_cpu`` of an agent that does only this (mean over nodes), ``receiver_cpu`` of its
-    receiver. ``told`` rounds are among the lost, and the receiver itself says that they are.
+    receiver. ``declared`` rounds are among the lost, and the receiver itself says that they are.
     """
 
     scenario: str
@@ -31,7 +31,7 @@ class Figures(NamedTuple):
     receiver_cpu: float
     rounds: int
     lost: int
-    told: int
+    declared: int
     samples_lost: int | None
 
     @property
@@ -44,7 +44,7 @@ class Received(NamedTuple):
 
     rounds: int
     lost: int
-    told: int
+    declared: int
     samples: int
 
 
@@ -70,7 +70,7 @@ def _of(measured: Measured, transport: Transport) -> Figures:
         shares(measured)[receiver],
         received.rounds,
         received.lost,
-        received.told,
+        received.declared,
         round(received.lost * received.samples / held) if held else None,
     )
 
@@ -98,15 +98,15 @@ def _share(before: Cpu, after: Cpu) -> float:
 
 def pulled(measured: Measured) -> Received:
     """By the schedule: a try that the puller left out is lost, and nothing says so."""
-    rounds = lost = told = samples = 0
+    rounds = lost = declared = samples = 0
     for node in measured.looks["pull"]:
         tries = measured.scrapes.get(node, [])
         held = [one for one in tries if one.batch_s is not None]
         rounds += measured.rounds
         lost += measured.rounds - len(held)
-        told += len(tries) - len(held)
+        declared += len(tries) - len(held)
         samples += sum(one.samples for one in held)
-    return Received(rounds, lost, told, samples)
+    return Received(rounds, lost, declared, samples)
 
 
 def pushed(measured: Measured) -> Received:
@@ -129,3 +129,14 @@ def same_batches(measured: Measured) -> tuple[int, int]:
         (node, one.batch_s) for node, tries in measured.scrapes.items() for one in tries if one.batch_s is not None
     ]
     return sum(batch_s in measured.pushed[node] for node, batch_s in pulled), len(pulled)
+
+
+def live_again_s(measured: Measured, transport: Transport) -> list[float | None]:
+    """For each node, how long after the links were mended its receiver had a batch that was made since; None: never."""
+    if measured.cut_s is None:
+        return []
+    mended_s = measured.cut_s[1]
+    return [
+        next((look.time_s - mended_s for look in looks if look.batch_s >= mended_s), None)
+        for looks in measured.looks[transport].values()
+    ]

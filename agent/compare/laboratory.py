@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.compare.link import Carried
+from agent.compare.look import Ask
 from agent.compare.measured import Cpu, Measured, Reading
 from agent.compare.plan import Plan, next_at, quiet_phase, thaw_at
 from agent.compare.pulling import Program, Puller
@@ -114,7 +115,7 @@ class Laboratory:
 
     def _readers(self, pages: Pages) -> dict[Transport, Reader]:
         names, pace_s = list(pages.samples), step_s(self._plan.interval_s, self._plan.nodes)
-        asks = {"pull": self._puller.asker(), "push": pages}
+        asks: dict[Transport, Ask] = {"pull": self._puller.asker(), "push": pages}
         return {one: Reader(one, asks[one], names, pace_s) for one in TRANSPORTS}
 
     def _cut(self, begin_s: float) -> tuple[float, float]:

@@ -41,4 +41,4 @@ def compare(config: Config, out: TextIO) -> int:
 
 
 def _say(text: str) -> None:
-    print(time.time(), text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)

@@ -80,6 +80,8 @@ def quiet_phase(phases_s: Iterable[float], interval_s: float) -> float:
     """The middle of the longest pause between these, all of which happen once an interval: what is read there is read
     between two rounds."""
     around = sorted(phase % interval_s for phase in phases_s)
-    pauses = [(after - before, before) for before, after in zip(around, [*around[1:], around[0] + interval_s], strict=True)]
+    pauses = [
+        (after - before, before) for before, after in zip(around, [*around[1:], around[0] + interval_s], strict=True)
+    ]
     longest, begins = max(pauses)
     return (begins + longest / 2) % interval_s

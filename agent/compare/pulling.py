@@ -135,7 +135,9 @@ def _configuration(targets: Mapping[str, str], interval_s: float) -> dict[str, A
         "scrape_configs": [
             {
                 "job_name": "headroom",
-                "static_configs": [{"targets": [address], "labels": {"node": node}} for node, address in targets.items()],
+                "static_configs": [
+                    {"targets": [address], "labels": {"node": node}} for node, address in targets.items()
+                ],
             }
         ],
     }

@@ -9,9 +9,10 @@ import time
 from typing import Any, Final, NamedTuple
 
 from agent import __version__
-from agent.compare.figures import figures, same_batches, shares
+from agent.compare.figures import figures, live_again_s, same_batches, shares
 from agent.compare.measured import Measured, Reading
 from agent.compare.plan import BEHIND_S, Plan
+from agent.compare.stack import TRANSPORTS
 from agent.compare.table import table
 from agent.errors import ConfigError
 
@@ -42,14 +43,16 @@ def text(run: Run) -> str:
 
 def _notes(run: Run) -> list[str]:
     plan = run.plan
+    nodes = _count(plan.nodes, "node")
     notes = [
-        "Age: how old the newest batch is that the receiver has, whenever one looks (20 times a round); by the node's"
-        " clock, node_time_seconds. A perfect transport has a median of half a round.",
-        "On the wire: TCP payload both ways, requests, acknowledgements and framing included; gzip as Prometheus asks"
-        " for it; neither with TLS. By samples that arrived.",
-        "CPU: of one core, by processes that do only this transport. An agent's includes the collection, which is the"
-        f" same for both; the receiver's is for {_count(plan.nodes, 'node')}.",
-        "Lost: not at the receiver in the end. Told: the receiver itself says so, by up 0 or as a declared gap.",
+        "Age of newest: of the newest batch that the receiver has, by the node's own clock (node_time_seconds), looked"
+        " at about 20 times a round. A transport that takes no time has a median of half a round.",
+        "On the wire: TCP payload both ways, with requests, acknowledgements and framing, by samples that arrived. Pull"
+        " is gzipped, as Prometheus asks for; neither uses TLS.",
+        "CPU: of one core, in processes that do only this transport and that nobody else asks. An agent's includes the"
+        f" collection, which is the same for both; a receiver's is for {nodes}.",
+        "Lost: not at the receiver in the end. Declared: the receiver itself says that it is missing, by up 0 for a"
+        " scrape, by a gap for a record.",
     ]
     for one in run.measured:
         notes += _about(one, plan)
@@ -60,14 +63,24 @@ def _about(measured: Measured, plan: Plan) -> list[str]:
     if measured.cut_s is None:
         same, pulled = same_batches(measured)
         return [
-            f"Steady: {same} of {pulled} batches that were pulled are those that were pushed. For that an agent pushes"
-            f" {BEHIND_S * 1000:.0f} ms behind its scrape, and so much of push's age is the"
-            " experiment's."
+            f"Steady: of {pulled} batches that were pulled, {same} are the very ones that were pushed. For that an"
+            f" agent pushes {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's."
         ]
     begin_s, end_s = measured.cut_s
-    late = measured.rounds - plan.rounds
-    drained = f" Push had everything {_count(late, 'round')} after the last." if late else ""
-    return [f"Outage: every connection was cut, and none made, for {end_s - begin_s:.1f} s.{drained}"]
+    again = "; ".join(f"{one} {_last(live_again_s(measured, one))}" for one in TRANSPORTS)
+    notes = [
+        f"Outage: for {end_s - begin_s:.1f} s every connection was cut and none was made. The last node was live again"
+        f" so long after it: {again}. Push waits before it tries again, at random and longer each time."
+    ]
+    if missing := sum(one.missing for one in measured.after.kept.values()):
+        late_s = measured.end_s - measured.begin_s - plan.rounds * plan.interval_s
+        notes.append(f"{missing} pushed rounds were still missing {late_s:g} s after the last; they count as lost.")
+    return notes
+
+
+def _last(seconds: list[float | None]) -> str:
+    known = [one for one in seconds if one is not None]
+    return f"{max(known):.1f} s" if known and len(known) == len(seconds) else "not by the end"
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -81,7 +94,12 @@ def document(run: Run) -> dict[str, Any]:
         "machine": run.machine,
         "versions": {"headroom": __version__, "puller": run.puller},
         "plan": plan._asdict() | {"rounds": plan.rounds, "cut_rounds": plan.cut_rounds, "push_behind_pull_s": BEHIND_S},
-        "transport": {"tls": False, "pull": "HTTP/1.1, gzip", "push": "gRPC, HTTP/2", "counted": "TCP payload, both ways"},
+        "transport": {
+            "tls": False,
+            "pull": "HTTP/1.1, gzip",
+            "push": "gRPC, HTTP/2",
+            "counted": "TCP payload, both ways",
+        },
         "scenarios": [_scenario(one) for one in run.measured],
     }
 
@@ -97,6 +115,7 @@ def _scenario(measured: Measured) -> dict[str, Any]:
         "figures": [one._asdict() | {"bytes_per_sample": one.bytes_per_sample} for one in figures(measured)],
         "batches_pulled": pulled,
         "batches_pulled_and_seen_pushed": same,
+        "live_again_s": {one: live_again_s(measured, one) for one in TRANSPORTS},
         "cpu_share_of_a_core": shares(measured),
         "before": _reading(measured.before),
         "after": _reading(measured.after),

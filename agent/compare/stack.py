@@ -33,7 +33,7 @@ WRITTEN: Final = 'headroom_spool_records_total{lane="samples"}'
 
 
 class Kept(NamedTuple):
-    """Of the first records of a node that the agent had ``numbered``: those stored, those declared lost, and the rest."""
+    """Of all records of a node that its agent had ``numbered``: those stored, those declared lost, and the rest."""
 
     numbered: int
     stored: int

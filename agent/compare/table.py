@@ -8,16 +8,16 @@ from typing import Final
 from agent.compare.figures import Figures
 
 HEAD: Final = (
-    ("", ""),
-    ("", ""),
-    ("AGE OF THE", "NEWEST: MEDIAN"),
-    ("", "P99"),
-    ("ON THE WIRE", "A SAMPLE"),
+    ("", "SCENARIO"),
+    ("", "TRANSPORT"),
+    ("AGE OF NEWEST,", "MEDIAN"),
+    ("AGE OF NEWEST,", "P99"),
+    ("ON THE WIRE,", "PER SAMPLE"),
     ("CPU OF", "AN AGENT"),
-    ("CPU OF THE", "RECEIVER"),
+    ("CPU OF", "RECEIVER"),
     ("ROUNDS", "LOST"),
     ("SAMPLES", "LOST"),
-    ("OF THE LOST", "TOLD"),
+    ("LOST ROUNDS", "DECLARED"),
 )
 LEFT: Final = 2  # columns
 
@@ -46,7 +46,7 @@ def _row(one: Figures) -> list[str]:
         f"{one.receiver_cpu:.2%}",
         f"{one.lost} of {one.rounds}",
         "-" if one.samples_lost is None else f"{one.samples_lost:,}",
-        f"{one.told}" if one.lost else "-",
+        f"{one.declared}" if one.lost else "-",
     ]
 
 

@@ -37,7 +37,8 @@ class Workplace:
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        self._before = [(number, signal.signal(number, self._interrupt)) for number in SIGNALS]
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+        self._before = [(number, signal.signal(number, self._interrupt)) for number in heard]
         self.directory = tempfile.mkdtemp(prefix="headroom-compare-")
         return self
 
