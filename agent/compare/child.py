@@ -39,7 +39,7 @@ class Child:
         while not (found := re.search(pattern, self.log())):
             self.check()
             if time.monotonic() > until_s:
-                raise ChildError(f"{self.name} was not ready within {seconds:g} s; its log ends: {self._last_line()}")
+                raise ChildError(f"{self.name} was not ready within {seconds:g} s; it said: {self._said()}")
             pause(0.02)
         return found
 
@@ -48,15 +48,17 @@ class Child:
         status = self._process.poll()
         if status is not None:
             how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise ChildError(f"{self.name} {how}; its log ends: {self._last_line()}")
+            raise ChildError(f"{self.name} {how}; it said: {self._said()}")
 
     def log(self) -> str:
         with open(self._log, errors="replace") as file:
             return file.read()
 
-    def _last_line(self) -> str:
-        lines = self.log().split("\n")
-        return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "nothing")
+    def _said(self) -> str:
+        """The last error in its log, else the last line."""
+        lines = [line.strip()[:500] for line in self.log().split("\n") if line.strip()]
+        errors = [line for line in lines if "level=error" in line.lower()]
+        return (errors or lines or ["nothing"])[-1]
 
     def cpu_s(self) -> float:
         """User and system time since it began: that of /proc/PID/stat, in nanoseconds instead of ticks."""

@@ -118,7 +118,7 @@ def pushed(measured: Measured) -> Received:
         rounds += after.numbered - before.numbered
         stored += after.stored - before.stored
         declared += after.declared - before.declared
-        sizes = measured.pushed[node].values()
+        sizes = [size for at_s, size in measured.pushed[node].items() if measured.begin_s <= at_s < measured.end_s]
         samples += (after.stored - before.stored) * (sum(sizes) / len(sizes) if sizes else 0)
     return Received(rounds, rounds - stored, declared, round(samples))
 

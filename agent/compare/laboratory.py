@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final
 
+from agent import log
 from agent.compare.link import Carried
 from agent.compare.look import Ask
 from agent.compare.measured import Cpu, Measured, Reading
@@ -22,16 +22,15 @@ DRAIN_S: Final = 15.0  # after the rounds of an outage, for what has not come ye
 class Laboratory:
     """``start``, then ``measure`` for each scenario. Raises AgentError."""
 
-    def __init__(self, plan: Plan, place: Workplace, program: Program, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, place: Workplace, program: Program) -> None:
         self._plan = plan
         self._place = place
         self._program = program
-        self._say = say
         self._both = Stack("both", TRANSPORTS, plan, place)
         self.stacks = (self._both, *(Stack(one, (one,), plan, place) for one in TRANSPORTS))
 
     def start(self) -> None:
-        self._say(f"starting {3 * self._plan.nodes} agents, 2 aggregators and 2 pullers")
+        log.info("starting", agents=3 * self._plan.nodes, aggregators=2, pullers=2)
         for stack in self.stacks:
             stack.start_receivers(self._program)
         for stack in self.stacks:
@@ -39,7 +38,7 @@ class Laboratory:
         for stack in self.stacks:
             stack.ready()
         self._place.links.start()
-        self._say("waiting for the first scrapes")
+        log.info("waiting for the first scrapes")
         self._get_in_step()
         self._place.wait_for(self._all_seen, FIRST_S + 2 * self._plan.interval_s, "batches of all nodes at both ends")
 
@@ -99,7 +98,7 @@ class Laboratory:
         readers = self._readers(pages)
         place.wait_until(begin_s)
         before = self._read()
-        self._say(f"{scenario}: {plan.rounds} rounds")
+        log.info("measuring", scenario=scenario, rounds=plan.rounds, seconds=plan.rounds * plan.interval_s)
         for reader in readers.values():
             reader.start()
         try:

@@ -67,15 +67,15 @@ class Link:
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, by_client: bool) -> None:
         try:
             while data := await source.read(PIECE_BYTES):
+                self._count(len(data), by_client)
                 sink.write(data)
-                before = self.carried
-                if by_client:
-                    self.carried = before._replace(by_client=before.by_client + len(data))
-                else:
-                    self.carried = before._replace(by_server=before.by_server + len(data))
                 await sink.drain()
         except OSError:
             pass  # whichever end it was, the connection is over
+
+    def _count(self, size: int, by_client: bool) -> None:
+        client, server = self.carried
+        self.carried = Carried(client + size, server) if by_client else Carried(client, server + size)
 
     def _end(self, *ends: asyncio.StreamWriter) -> None:
         for end in ends:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from importlib.util import find_spec
 from typing import TextIO
@@ -10,7 +9,9 @@ from typing import TextIO
 from agent.compare import pulling, report
 from agent.compare.laboratory import Laboratory
 from agent.compare.machine import machine
-from agent.compare.plan import plan_of
+from agent.compare.measured import Measured
+from agent.compare.plan import Plan, plan_of
+from agent.compare.pulling import Program
 from agent.compare.workplace import Workplace
 from agent.config.load import Config
 from agent.errors import AgentError, ConfigError
@@ -26,19 +27,21 @@ def compare(config: Config, out: TextIO) -> int:
     if directory:
         report.prepare(directory)
     begun_s = time.time()
-    with Workplace() as place:
-        laboratory = Laboratory(plan, place, program, _say)
-        laboratory.start()
-        measured = [laboratory.measure(scenario) for scenario in plan.scenarios]
-    run = report.Run(plan, program.title, machine(), begun_s, measured)
-    print(report.text(run), end="", file=out, flush=True)
-    if directory:
-        try:
+    try:
+        measured = _measured(plan, program)
+        run = report.Run(plan, program, machine(), begun_s, measured)
+        if directory:
             report.write(directory, run)
-        except OSError as error:
-            raise AgentError(f"--output {directory}: {error.strerror}") from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise AgentError(f"{where}{error.strerror or error}") from None
+    print(report.text(run), end="", file=out, flush=True)
     return 0
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _measured(plan: Plan, program: Program) -> list[Measured]:
+    """When this returns, nothing runs any more."""
+    with Workplace() as place:
+        laboratory = Laboratory(plan, place, program)
+        laboratory.start()
+        return [laboratory.measure(scenario) for scenario in plan.scenarios]

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import textwrap
 import time
+from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from agent import __version__
 from agent.compare.figures import figures, live_again_s, same_batches, shares
 from agent.compare.measured import Measured, Reading
 from agent.compare.plan import BEHIND_S, Plan
+from agent.compare.pulling import Program
 from agent.compare.stack import TRANSPORTS
 from agent.compare.table import table
 from agent.errors import ConfigError
 
 FORMAT: Final = 1
 WIDTH: Final = 118
+LIBRARIES: Final = ("grpcio", "protobuf", "aiohttp", "httptools")
 
 
 class Run(NamedTuple):
     """``begun_s`` is wall clock."""
 
     plan: Plan
-    puller: str
+    puller: Program
     machine: str
     begun_s: float
     measured: list[Measured]
@@ -34,7 +38,7 @@ def text(run: Run) -> str:
     plan = run.plan
     title = (
         f"Push against pull: {_count(plan.nodes, 'node')}, a round every {plan.interval_s:g} s,"
-        f" {plan.rounds} rounds a scenario. Pulled by {run.puller}; pushed to headroom aggregator {__version__}."
+        f" {plan.rounds} rounds a scenario. Pulled by {run.puller.title}; pushed to headroom aggregator {__version__}."
     )
     rows = [one for measured in run.measured for one in figures(measured)]
     parts = [_filled(title), _filled(f"Machine: {run.machine}."), "", table(rows), "", *map(_filled, _notes(run))]
@@ -92,7 +96,8 @@ def document(run: Run) -> dict[str, Any]:
         "command": f"headroom compare --duration {plan.duration_s:g}s --nodes {plan.nodes}"
         f" --interval {plan.interval_s:g}s --scenario {','.join(plan.scenarios)}",
         "machine": run.machine,
-        "versions": {"headroom": __version__, "puller": run.puller},
+        "versions": {"headroom": __version__, **{name: version(name) for name in LIBRARIES}},
+        "puller": run.puller._asdict(),
         "plan": plan._asdict() | {"rounds": plan.rounds, "cut_rounds": plan.cut_rounds, "push_behind_pull_s": BEHIND_S},
         "transport": {
             "tls": False,
@@ -144,7 +149,7 @@ def prepare(directory: str) -> None:
     """So that it is known before the run when nothing can be written after it. Raises ConfigError."""
     try:
         os.makedirs(directory, exist_ok=True)
-        _write(directory, "compare.txt", "")
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise ConfigError(f"--output {directory}: {error.strerror}") from None
 

@@ -9,7 +9,8 @@ from agent.config.setting import Setting
 SCENARIOS: Final = ("steady", "outage")
 ABOUT: Final = (
     "Compares push with pull on this machine: agents whose every batch is both scraped and streamed, the aggregator,"
-    " and a Prometheus. Everything it starts it ends again. It takes --duration and about ten seconds."
+    " and a Prometheus. It takes --duration, and before that about ten seconds and three intervals to begin; what it"
+    " starts it ends again."
 )
 COMPARE: Final = (
     Setting("duration", "seconds", 60.0, "How long to measure; the scenarios share it."),
