@@ -7,6 +7,7 @@ import os
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ from agent.errors import ConfigError
 
 FORMAT: Final = 1
 WIDTH: Final = 118
+LABEL: Final = 13  # columns
 LIBRARIES: Final = ("grpcio", "protobuf", "aiohttp", "httptools")
 
 
@@ -41,45 +43,58 @@ def text(run: Run) -> str:
         f" {plan.rounds} rounds a scenario. Pulled by {run.puller.title}; pushed to headroom aggregator {__version__}."
     )
     rows = [one for measured in run.measured for one in figures(measured)]
-    parts = [_filled(title), _filled(f"Machine: {run.machine}."), "", table(rows), "", *map(_filled, _notes(run))]
+    notes = [_filled(text, label) for label, text in (*_legend(plan), *_happened(run))]
+    parts = [_filled(title), _filled(f"On {run.machine}."), "", table(rows), "", *notes]
     return "\n".join(parts) + "\n"
 
 
-def _notes(run: Run) -> list[str]:
-    plan = run.plan
-    nodes = _count(plan.nodes, "node")
-    notes = [
-        "Age of newest: of the newest batch that the receiver has, by the node's own clock (node_time_seconds), looked"
-        " at about 20 times a round. A transport that takes no time has a median of half a round.",
-        "On the wire: TCP payload both ways, with requests, acknowledgements and framing, by samples that arrived. Pull"
-        " is gzipped, as Prometheus asks for; neither uses TLS.",
-        "CPU: of one core, in processes that do only this transport and that nobody else asks. An agent's includes the"
-        f" collection, which is the same for both; a receiver's is for {nodes}.",
-        "Lost: not at the receiver in the end. Declared: the receiver itself says that it is missing, by up 0 for a"
-        " scrape, by a gap for a record.",
-    ]
-    for one in run.measured:
-        notes += _about(one, plan)
-    return notes
+def _legend(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What the columns mean."""
+    yield (
+        "age",
+        "How old the newest batch is that the receiver has, by the node's own clock (node_time_seconds), looked at"
+        " about 20 times a round. A transport that takes no time has a median of half a round.",
+    )
+    yield (
+        "on the wire",
+        "TCP payload both ways, with requests, acknowledgements and framing, for each sample that arrived. Pull is"
+        " gzipped, as its puller asks; neither uses TLS.",
+    )
+    yield (
+        "CPU",
+        "Of one core, in processes that do only this transport and that nobody else asks. An agent's includes the"
+        f" collection, the same for both; a receiver's is for {_count(plan.nodes, 'node')}.",
+    )
+    yield (
+        "lost",
+        "Not at the receiver in the end. Declared is what the receiver itself says is missing: up 0 for a scrape, a gap"
+        " for records.",
+    )
 
 
-def _about(measured: Measured, plan: Plan) -> list[str]:
-    if measured.cut_s is None:
-        same, pulled = same_batches(measured)
-        return [
-            f"Steady: of {pulled} batches that were pulled, {same} are the very ones that were pushed. For that an"
-            f" agent pushes {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's."
-        ]
-    begin_s, end_s = measured.cut_s
-    again = "; ".join(f"{one} {_last(live_again_s(measured, one))}" for one in TRANSPORTS)
-    notes = [
-        f"Outage: for {end_s - begin_s:.1f} s every connection was cut and none was made. The last node was live again"
-        f" so long after it: {again}. Push waits before it tries again, at random and longer each time."
-    ]
-    if missing := sum(one.missing for one in measured.after.kept.values()):
-        late_s = measured.end_s - measured.begin_s - plan.rounds * plan.interval_s
-        notes.append(f"{missing} pushed rounds were still missing {late_s:g} s after the last; they count as lost.")
-    return notes
+def _happened(run: Run) -> Iterator[tuple[str, str]]:
+    """What else is to be known of each scenario."""
+    for measured in run.measured:
+        yield measured.scenario, _outage(measured, measured.cut_s) if measured.cut_s else _steady(measured)
+        if missing := sum(one.missing for one in measured.after.kept.values()):
+            late_s = measured.end_s - measured.begin_s - run.plan.rounds * run.plan.interval_s
+            yield "", f"{missing} pushed rounds were still missing {late_s:g} s after the last; they count as lost."
+
+
+def _steady(measured: Measured) -> str:
+    same, pulled = same_batches(measured)
+    return (
+        f"Of {pulled} batches that were pulled, {same} are the very ones that were pushed. For that an agent pushes"
+        f" {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's."
+    )
+
+
+def _outage(measured: Measured, cut_s: tuple[float, float]) -> str:
+    again = ", ".join(f"{_last(live_again_s(measured, one))} by {one}" for one in TRANSPORTS)
+    return (
+        f"For {cut_s[1] - cut_s[0]:.1f} s every connection was cut, and none was made. So long after that the last node"
+        f" was live again: {again}. (Push waits before it tries again: at random, and longer each time.)"
+    )
 
 
 def _last(seconds: list[float | None]) -> str:
@@ -171,5 +186,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _filled(line: str) -> str:
-    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+def _filled(text: str, label: str | None = None) -> str:
+    first, rest = (f"{label:<{LABEL}}", " " * LABEL) if label is not None else ("", "")
+    return textwrap.fill(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )

@@ -122,11 +122,11 @@ def test_the_text_says_what_was_compared_and_how() -> None:
     flat = " ".join(text.split())
     for part in (
         "Pulled by Prometheus 3.5.3; pushed to headroom aggregator",
-        "Machine: 1 x CPU.",
+        "On 1 x CPU.",
         "neither uses TLS",
-        "of 6 batches that were pulled, 6 are the very ones that were pushed",
-        "for 2.0 s every connection was cut",
-        "pull 0.5 s; push 1.5 s",
+        "Of 6 batches that were pulled, 6 are the very ones that were pushed",
+        "For 2.0 s every connection was cut",
+        "0.5 s by pull, 1.5 s by push",
     ):
         assert part in flat
     assert max(map(len, text.splitlines())) <= 120
