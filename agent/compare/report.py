@@ -85,7 +85,8 @@ def _steady(measured: Measured) -> str:
     same, pulled = same_batches(measured)
     return (
         f"Of {pulled} batches that were pulled, {same} are the very ones that were pushed. For that an agent pushes"
-        f" {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's."
+        f" {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's. (A scrape that is"
+        " later than that makes a batch of its own.)"
     )
 
 
