@@ -1,4 +1,4 @@
-"""The commands that run on a node: ``agent``, ``up``, ``doctor``, ``eviction``, ``spool``."""
+"""The commands: ``agent``, ``up``, ``doctor``, ``eviction`` and ``spool`` on a node, ``aggregator``, and ``compare``."""
 
 from __future__ import annotations
 

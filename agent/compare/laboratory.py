@@ -131,7 +131,7 @@ class Laboratory:
 
     def _settle(self, end_s: float) -> tuple[Reading, float]:
         """What there is at the end; where something is still on its way, some rounds later."""
-        last_s = end_s + DRAIN_S
+        last_s = end_s + max(DRAIN_S, 2 * self._plan.interval_s)
         while True:
             self._place.wait_until(end_s)
             reading = self._read()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from importlib.util import find_spec
-from typing import TextIO
+from typing import Final, TextIO
 
 from agent.compare import pulling, report
+from agent.compare.asking import AskError
 from agent.compare.laboratory import Laboratory
 from agent.compare.machine import machine
 from agent.compare.measured import Measured
@@ -15,6 +16,8 @@ from agent.compare.pulling import Program
 from agent.compare.workplace import Workplace
 from agent.config.load import Config
 from agent.errors import AgentError, ConfigError
+
+LAST_WORDS_S: Final = 0.3
 
 
 def compare(config: Config, out: TextIO) -> int:
@@ -42,6 +45,10 @@ def compare(config: Config, out: TextIO) -> int:
 def _measured(plan: Plan, program: Program) -> list[Measured]:
     """When this returns, nothing runs any more."""
     with Workplace() as place:
-        laboratory = Laboratory(plan, place, program)
-        laboratory.start()
-        return [laboratory.measure(scenario) for scenario in plan.scenarios]
+        try:
+            laboratory = Laboratory(plan, place, program)
+            laboratory.start()
+            return [laboratory.measure(scenario) for scenario in plan.scenarios]
+        except AskError:
+            place.pause(LAST_WORDS_S)  # where the one that does not answer has ended, this says so
+            raise

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from agent.compare import pulling
 from agent.compare.asking import Asker, series
-from agent.compare.child import Child
 from agent.compare.link import Link
 from agent.compare.plan import Plan
 from agent.compare.pulling import Program, Puller
@@ -118,7 +117,6 @@ class Stack:
     def __init__(self, name: str, transports: tuple[Transport, ...], plan: Plan, place: Workplace) -> None:
         self.name = name
         self.nodes = [Node(name, f"node-{number + 1}", place, transports) for number in range(plan.nodes)]
-        self.receivers: dict[Transport, Child] = {}
         self.puller: Puller | None = None
         self.aggregator: Aggregator | None = None
         self._plan = plan
@@ -127,11 +125,9 @@ class Stack:
     def start_receivers(self, program: Program) -> None:
         if "push" in self.nodes[0].links:
             self.aggregator = Aggregator(f"aggregator-{self.name}", self._place)
-            self.receivers["push"] = self.aggregator.child
         if "pull" in self.nodes[0].links:
             targets = {node.name: node.links["pull"].address for node in self.nodes}
             self.puller = pulling.start(program, f"puller-{self.name}", targets, self._plan.interval_s, self._place)
-            self.receivers["pull"] = self.puller.child
 
     def start_agents(self) -> None:
         """Not before the aggregator is ready: who finds none waits before it tries again."""

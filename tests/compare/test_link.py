@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from agent.compare.link import Carried, Link, Links
+from agent.errors import AgentError
 from tests.stream.waiting import until
 
 
@@ -44,6 +46,17 @@ def receive(end: socket.socket, size: int) -> bytes:
     while len(data) < size:
         data += end.recv(size - len(data)) or pytest.fail("closed")
     return data
+
+
+def test_a_port_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no traceback."""
+
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "create_server", none_left)
+    with pytest.raises(AgentError, match=r"^no port can be had on 127\.0\.0\.1: Too many open files$"):
+        Link()
 
 
 def test_every_byte_is_carried_and_counted_by_who_sent_it(server: socket.socket, link: Link) -> None:
