@@ -1,4 +1,4 @@
-"""The commands: ``agent``, ``up``, ``doctor``, ``eviction`` and ``spool`` on a node, ``aggregator``, and ``compare``."""
+"""The commands: ``agent``, ``up``, ``doctor``, ``eviction``, ``spool`` on a node; ``aggregator``; ``compare``."""
 
 from __future__ import annotations
 
