@@ -58,8 +58,8 @@ def _legend(plan: Plan) -> Iterator[tuple[str, str]]:
     yield (
         "on the wire",
         "TCP payload both ways, with requests, acknowledgements and framing, for each sample that arrived. Pull is"
-        " gzipped, as its puller asks; neither uses TLS. Push names its series when a stream begins, which is in an"
-        " outage's figure, and every 15 minutes, which is in neither.",
+        " gzipped, as its puller asks; neither uses TLS. Push names its series when a stream begins, so after an"
+        " outage, and every 15 minutes.",
     )
     yield (
         "CPU",
