@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "run everything on this machine, no cluster needed",
     "agent": "the DaemonSet process: collect and serve this node's metrics",
     "aggregator": "the central process: take the agents' streams, store and serve them",
+    "compare": "push against pull on this machine: age, bytes, CPU, what an outage costs",
     "eviction": "how far this node is from evicting pods, and who would go first",
     "spool": "what this node keeps on disk for the aggregator: ls, export",
     "doctor": "what this process may read, and what is lost without it",

@@ -1,4 +1,4 @@
-"""The commands that run on a node: ``agent``, ``up``, ``doctor``, ``eviction``, ``spool``."""
+"""The commands: ``agent``, ``up``, ``doctor``, ``eviction``, ``spool`` on a node; ``aggregator``; ``compare``."""
 
 from __future__ import annotations
 
@@ -82,6 +82,18 @@ def aggregator(arguments: Sequence[str]) -> int:
     from agent.aggregator.main import Aggregator
 
     return Aggregator(config).run()
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """Push against pull, between real processes on this machine."""
+    from agent.compare.settings import ABOUT, COMPARE
+
+    config = _loaded("compare", ABOUT, arguments, (*COMPARE, *LOG))
+    if config is None:
+        return 0
+    from agent.compare.main import compare as run
+
+    return run(config, sys.stdout)
 
 
 def _config(command: str, about: str, arguments: Sequence[str], own: tuple[Setting, ...] = ()) -> Config | None:

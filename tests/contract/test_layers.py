@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 # Beside the agent: the central process and the experiment share only what both ends need.
 BESIDE = {
     "aggregator": {"errors", "log", "model", "config", "telemetry", "exposition", "wire", "groups"},
-    "compare": {"model", "exposition"},
+    "compare": {"errors", "log", "model", "config", "exposition"},
 }
 LAZY_ONLY = set(BESIDE)  # imported by the commands, inside the function that runs one
 COMMANDS = {"cli", "commands"}
@@ -133,6 +133,10 @@ def test_a_costly_package_has_its_place(package: str) -> None:
         ("commands.py", "def f():\n    from agent.aggregator.store import Store", True),
         ("aggregator/x.py", "from agent.engine import Engine", False),
         ("aggregator/x.py", "from agent.wire.codec import decode", True),
+        ("compare/x.py", "from agent.config.load import Config", True),
+        ("compare/x.py", "from agent.wire.record import unpack", False),
+        ("compare/x.py", "from agent.aggregator.store import Store", False),
+        ("aggregator/x.py", "from agent.compare.link import Link", False),
     ],
 )
 def test_a_wrong_direction_is_seen(file: str, statement: str, right: bool) -> None:

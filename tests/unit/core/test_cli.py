@@ -50,7 +50,9 @@ def test_help_of_each_command_is_complete(command: str, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     on_a_node = ("--path.procfs", "--listen", "--collector.netdev.device-exclude", "(default: /proc)")
     central = ("--grpc-listen", "--data-dir", "--insecure", "(default: 127.0.0.1:9912)")
-    for flag in ("--config", "--log.format", *(central if command == "aggregator" else on_a_node)):
+    laboratory = ("--duration", "--nodes", "--interval", "--scenario", "--output", "--prometheus", "(default: 60.0)")
+    own = {"aggregator": central, "compare": laboratory}.get(command, on_a_node)
+    for flag in ("--config", "--log.format", *own):
         assert flag in text
 
 

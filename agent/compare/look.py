@@ -1,0 +1,20 @@
+"""What a reader saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Look(NamedTuple):
+    """At ``time_s`` the newest batch of a node was ``batch_s``, which is the time that its clock had."""
+
+    time_s: float
+    batch_s: float
+
+    @property
+    def age_s(self) -> float:
+        return self.time_s - self.batch_s
+
+
+Ask = Callable[[], dict[str, Look]]  # what there is to see, by node; raises AskError
