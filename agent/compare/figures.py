@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from agent.compare.look import Look
+from agent.compare.look import Look, Pushed
 from agent.compare.measured import Cpu, Measured
 from agent.compare.stack import TRANSPORTS, Transport
 
@@ -118,9 +118,20 @@ def pushed(measured: Measured) -> Received:
         rounds += after.numbered - before.numbered
         stored += after.stored - before.stored
         declared += after.declared - before.declared
-        sizes = [size for at_s, size in measured.pushed[node].items() if measured.begin_s <= at_s < measured.end_s]
+        sizes = [one.samples for one in pushed_within(measured, node)]
         samples += (after.stored - before.stored) * (sum(sizes) / len(sizes) if sizes else 0)
     return Received(rounds, rounds - stored, declared, round(samples))
+
+
+def pushed_within(measured: Measured, node: str) -> list[Pushed]:
+    """The batches of these rounds that were seen at the aggregator."""
+    found = measured.pushed[node].items()
+    return [one for batch_s, one in found if measured.begin_s <= batch_s < measured.end_s]
+
+
+def came_after_s(measured: Measured) -> float | None:
+    """How old a batch was when it came to the aggregator, in the median."""
+    return quantile([one.came_after_s for node in measured.pushed for one in pushed_within(measured, node)], 0.5)
 
 
 def same_batches(measured: Measured) -> tuple[int, int]:

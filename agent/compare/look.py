@@ -17,4 +17,11 @@ class Look(NamedTuple):
         return self.time_s - self.batch_s
 
 
+class Pushed(NamedTuple):
+    """A batch that was seen at an aggregator: how many samples it has, and how old it was when it came."""
+
+    samples: int
+    came_after_s: float
+
+
 Ask = Callable[[], dict[str, Look]]  # what there is to see, by node; raises AskError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.compare.link import Carried
-from agent.compare.look import Look
+from agent.compare.look import Look, Pushed
 from agent.compare.pulling import Scrape
 from agent.compare.stack import Kept, Transport
 
@@ -26,8 +26,8 @@ class Reading(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Times are the wall clock's. ``cut_s`` is from when to when the links were cut; ``pushed`` is how many samples
-    each batch has that was seen at the aggregator. ``looks``, ``scrapes`` and ``pushed`` are by node."""
+    """Times are the wall clock's. ``cut_s`` is from when to when the links were cut; ``pushed`` are the
+    batches that were seen at the aggregator. ``looks``, ``scrapes`` and ``pushed`` are by node."""
 
     scenario: str
     interval_s: float
@@ -38,7 +38,7 @@ class Measured(NamedTuple):
     after: Reading
     looks: dict[Transport, dict[str, list[Look]]]
     scrapes: dict[str, list[Scrape]]
-    pushed: dict[str, dict[float, int]]
+    pushed: dict[str, dict[float, Pushed]]
 
     @property
     def rounds(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ ROUNDS_LEAST: Final = 6  # of a scenario: two of them are a third
 INTERVAL_LEAST_S: Final = 0.5
 NODES_MOST: Final = 50
 BEHIND_S: Final = 0.03  # so long after a scrape the same agent pushes: a scrape may be late by as much
+LATE_S: Final = 2 * BEHIND_S  # older than that a batch should not be at the aggregator, or its agent is out of step
 
 
 class Plan(NamedTuple):
@@ -74,6 +76,13 @@ def thaw_at(frozen_s: float, scraped_s: float, interval_s: float) -> float:
     anew, from the moment it happens: that is sure after two intervals.
     """
     return next_at(scraped_s + BEHIND_S, interval_s, frozen_s + 2.05 * interval_s)
+
+
+def usual(times_s: Sequence[float], interval_s: float) -> float:
+    """The last of these moments, all an interval apart, as it would be if it were as late as most of them are."""
+    last_s = times_s[-1]
+    late_s = [(time_s - last_s + interval_s / 2) % interval_s - interval_s / 2 for time_s in times_s]
+    return last_s + statistics.median_low(late_s)
 
 
 def quiet_phase(phases_s: Iterable[float], interval_s: float) -> float:

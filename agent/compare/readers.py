@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent.compare.asking import Asker, AskError, batch_of, count_samples
-from agent.compare.look import Ask, Look
+from agent.compare.look import Ask, Look, Pushed
 from agent.compare.stack import Aggregator, page_of
 
 PER_INTERVAL: Final = 20 + (5**0.5 - 1) / 2  # no whole number: looks would come at the same moments of every round
@@ -67,15 +67,16 @@ def step_s(interval_s: float, nodes: int) -> float:
 
 
 class Pages:
-    """Asks an aggregator for the pages of nodes, and remembers of each batch how many samples it has."""
+    """Asks an aggregator for the pages of nodes, and remembers the batches that it saw."""
 
     def __init__(self, aggregator: Aggregator, nodes: Sequence[str]) -> None:
-        self.samples: dict[str, dict[float, int]] = {node: {} for node in nodes}
+        self.pushed: dict[str, dict[float, Pushed]] = {node: {} for node in nodes}
         self._asker = Asker(aggregator.child.name, aggregator.address)
 
     def __call__(self) -> dict[str, Look]:
+        """Raises AskError."""
         found: dict[str, Look] = {}
-        for node, known in self.samples.items():
+        for node, known in self.pushed.items():
             asked_s = time.time()
             try:
                 page = self._asker.get(page_of(node))
@@ -86,5 +87,10 @@ class Pages:
                 continue
             found[node] = Look(asked_s, batch_s)
             if batch_s not in known:
-                known[batch_s] = count_samples(page)
+                known[batch_s] = Pushed(count_samples(page), self._came_s(node) - batch_s)
         return found
+
+    def _came_s(self, node: str) -> float:
+        """When the newest batch came, by the aggregator's clock, which is the node's."""
+        nodes = self._asker.json("/api/v1/nodes")["nodes"]
+        return next(float(one["last_record_unix_s"]) for one in nodes if one["name"] == node)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from agent import __version__
-from agent.compare.figures import figures, live_again_s, same_batches, shares
+from agent.compare.figures import came_after_s, figures, live_again_s, same_batches, shares
 from agent.compare.measured import Measured, Reading
 from agent.compare.plan import BEHIND_S, Plan
 from agent.compare.pulling import Program
@@ -84,10 +84,12 @@ def _happened(run: Run) -> Iterator[tuple[str, str]]:
 
 def _steady(measured: Measured) -> str:
     same, pulled = same_batches(measured)
+    came_s = came_after_s(measured)
+    came = "" if came_s is None else f" (a batch was {came_s * 1000:.0f} ms old when the aggregator had it)"
     return (
         f"Of {pulled} batches that were pulled, {same} are the very ones that were pushed. For that an agent pushes"
-        f" {BEHIND_S * 1000:.0f} ms after its scrape; so much of push's age is the experiment's. (A scrape that is"
-        " later than that makes a batch of its own.)"
+        f" {BEHIND_S * 1000:.0f} ms after its scrape{came}; so much of push's age is the experiment's. A scrape that is"
+        " later makes a batch of its own."
     )
 
 
@@ -142,7 +144,8 @@ def _scenario(measured: Measured) -> dict[str, Any]:
         "before": _reading(measured.before),
         "after": _reading(measured.after),
         "scrapes": _rows(measured.scrapes),
-        "pushed_samples_by_batch": {node: list(known.items()) for node, known in measured.pushed.items()},
+        "came_after_s": came_after_s(measured),
+        "pushed": {node: [[at_s, *one] for at_s, one in known.items()] for node, known in measured.pushed.items()},
         "looks": {transport: _rows(looks) for transport, looks in measured.looks.items()},
     }
 

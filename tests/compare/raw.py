@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.compare.link import Carried
-from agent.compare.look import Look
+from agent.compare.look import Look, Pushed
 from agent.compare.measured import Cpu, Measured, Reading
 from agent.compare.pulling import Scrape
 from agent.compare.stack import Kept
@@ -29,7 +29,7 @@ def steady() -> Measured:
             "push": {NODE: [Look(batch_s + late_s, batch_s) for batch_s in batches for late_s in (0.5, 0.7)]},
         },
         scrapes={NODE: [Scrape(batch_s - 0.01, batch_s, 100) for batch_s in batches]},
-        pushed={NODE: dict.fromkeys(batches, 100)},
+        pushed={NODE: dict.fromkeys(batches, Pushed(100, 0.04))},
     )
 
 

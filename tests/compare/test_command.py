@@ -116,7 +116,7 @@ def check_same(scenario: dict[str, Any]) -> None:
     scrapes = scenario["scrapes"]["node-1"]
     usual_s = statistics.median(at_s % 1 for at_s, _, _ in scrapes)
     in_time = [batch_s for _, batch_s, _ in scrapes if (batch_s - usual_s) % 1 < BEHIND_S]
-    pushed = [batch_s for batch_s, _ in scenario["pushed_samples_by_batch"]["node-1"]]
+    pushed = [batch_s for batch_s, _, _ in scenario["pushed"]["node-1"]]
     assert in_time
     assert [batch_s for batch_s in in_time if batch_s not in pushed] == []
     assert scenario["batches_pulled"] == 7

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.compare.plan import BEHIND_S, Plan, next_at, plan_of, quiet_phase, thaw_at
+from agent.compare.plan import BEHIND_S, Plan, next_at, plan_of, quiet_phase, thaw_at, usual
 from agent.compare.settings import COMPARE
 from agent.config.load import load
 from agent.errors import ConfigError
@@ -83,6 +83,13 @@ def test_a_thawed_agent_pushes_right_behind_its_scrape(
     behind_s = (thawed_s - scraped_s) % interval_s
     assert min(abs(behind_s - BEHIND_S), abs(behind_s - BEHIND_S - interval_s)) < 1e-4
     assert thawed_s - frozen_s < 3.1 * interval_s
+
+
+def test_one_that_is_late_is_not_the_usual() -> None:
+    """The phase is that of most, also around the turn of a round, and of one alone its own."""
+    assert usual([10.1, 11.1, 12.1, 13.4], 1.0) == pytest.approx(13.1)
+    assert usual([10.99, 12.01, 12.99, 13.99], 1.0) == pytest.approx(13.99)
+    assert usual([10.3], 1.0) == pytest.approx(10.3)
 
 
 def test_the_middle_of_the_longest_pause() -> None:
