@@ -181,7 +181,9 @@ class Intake:
     def _tallies(self, commit: Commit, now_s: int) -> dict[Session, Tally]:
         """Those of the sessions that this transaction changes."""
         stored = Counter(Session(one.place, one.number) for one in commit.records)
-        refused = Counter(Session(one.place, one.first_number) for one in commit.gaps if one.reason == "REJECTED")
+        refused: Counter[Session] = Counter()
+        for gap in commit.gaps:
+            refused[Session(gap.place, gap.first_number)] += gap.records or 0 if gap.reason == "REJECTED" else 0
         changed: dict[Session, Tally] = {}
         for place, lane in commit.lanes.items():
             for one in lane.open if lane else ():
