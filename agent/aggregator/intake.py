@@ -94,10 +94,7 @@ class Intake:
         except ProtocolError:
             peer.broken.add(header.sid)
         squeezed = zlib.compress(header.SerializeToString(), 1)
-        peer.files[header.sid] = File(header.first, squeezed, decoder)
-        peer.files.move_to_end(header.sid)
-        while len(peer.files) > FILES_MAX:
-            peer.files.popitem(last=False)
+        peer.enter(header.sid, File(header.first, squeezed, decoder), FILES_MAX)
 
     def record(self, stream: int, record: Record, now_ms: int) -> str:
         """``taken``, ``duplicate`` or ``refused``."""
