@@ -22,6 +22,7 @@ from tests.stream.scripted import Aggregator, Store
 from tests.stream.waiting import until
 
 FLAGS = ("--push.insecure", "--push.interval", "100ms", "--node-name", "n1")
+DROPPED_FOR_ROOM = 'headroom_spool_dropped_records_total{lane="samples",reason="spool_full"}'
 DISK_TOOK_NOTHING = 'headroom_spool_dropped_records_total{lane="samples",reason="disk"}'
 
 
@@ -97,6 +98,35 @@ def test_cuts_of_the_connection(tmp_path: Path, aggregator: Aggregator, store: S
         assert errors
     proxy.close()
     check_whole(store, tmp_path, 1)
+
+
+def test_a_spool_that_is_too_small_for_the_outage(tmp_path: Path, store: Store) -> None:
+    """The oldest go, also those of a killed process; each is declared, and all that is left arrives."""
+    first = Aggregator(store)
+    first.stop()
+    small = ("--spool.max-bytes", "64KiB")
+    for _ in range(2):
+        with start(tmp_path, first.port, *small) as agent:
+            until(lambda agent=agent: counted(agent, DROPPED_FOR_ROOM) >= 20)  # type: ignore[misc]
+            agent.process.kill()
+            agent.process.wait()
+    held = {
+        (one.key.number, seq)
+        for one in export.spools(Disk(), str(tmp_path / "spool"))
+        if one.key.lane == "samples"
+        for file in one.files
+        for seq in range(file.first, file.readable + 1)
+    }
+    numbered = max(one.base + one.last for one in export.spools(Disk(), str(tmp_path / "spool")))
+    dropped = numbered - len(held)
+    assert dropped >= 40
+    again = Aggregator(store, first.port)
+    with start(tmp_path, first.port):
+        until(lambda: held <= {(number, seq) for (_, number, seq), _ in store.of("samples")})
+        more(store, 5)
+    again.stop()
+    assert sum(gap.records or 0 for gap in store.gaps) == dropped
+    assert {gap.reason for gap in store.gaps} <= {"SPOOL_FULL", "VANISHED"}
 
 
 class Scraper(threading.Thread):
