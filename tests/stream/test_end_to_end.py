@@ -68,19 +68,20 @@ def check_whole(store: Store, place: Path, sessions: int) -> None:
 
 def test_kills_while_nobody_listens(tmp_path: Path, store: Store) -> None:
     """What three killed processes wrote while there was no aggregator arrives when there is one again."""
-    first = Aggregator(store)
-    first.stop()
+    proxy = Proxy()
     for _ in range(3):
-        with start(tmp_path, first.port) as agent:
+        with start(tmp_path, proxy.port) as agent:
             until(lambda agent=agent: counted(agent, 'headroom_spool_records_total{lane="samples"}') > 8)  # type: ignore[misc]
             agent.process.kill()
             agent.process.wait()
     assert store.records == []
-    again = Aggregator(store, first.port)
-    with start(tmp_path, first.port):
+    aggregator = Aggregator(store)
+    proxy.target = "127.0.0.1", aggregator.port
+    with start(tmp_path, proxy.port):
         until(lambda: len({number for (_, number, _), _ in store.of("samples")}) == 4)
         more(store, 5)
-    again.stop()
+    aggregator.stop()
+    proxy.close()
     check_whole(store, tmp_path, 4)
 
 
@@ -102,11 +103,10 @@ def test_cuts_of_the_connection(tmp_path: Path, aggregator: Aggregator, store: S
 
 def test_a_spool_that_is_too_small_for_the_outage(tmp_path: Path, store: Store) -> None:
     """The oldest go, also those of a killed process; each is declared, and all that is left arrives."""
-    first = Aggregator(store)
-    first.stop()
+    proxy = Proxy()
     small = ("--spool.max-bytes", "64KiB")
     for _ in range(2):
-        with start(tmp_path, first.port, *small) as agent:
+        with start(tmp_path, proxy.port, *small) as agent:
             until(lambda agent=agent: counted(agent, DROPPED_FOR_ROOM) >= 20)  # type: ignore[misc]
             agent.process.kill()
             agent.process.wait()
@@ -120,11 +120,13 @@ def test_a_spool_that_is_too_small_for_the_outage(tmp_path: Path, store: Store) 
     numbered = max(one.base + one.last for one in export.spools(Disk(), str(tmp_path / "spool")))
     dropped = numbered - len(held)
     assert dropped >= 40
-    again = Aggregator(store, first.port)
-    with start(tmp_path, first.port):
+    aggregator = Aggregator(store)
+    proxy.target = "127.0.0.1", aggregator.port
+    with start(tmp_path, proxy.port):
         until(lambda: held <= {(number, seq) for (_, number, seq), _ in store.of("samples")})
         more(store, 5)
-    again.stop()
+    aggregator.stop()
+    proxy.close()
     assert sum(gap.records or 0 for gap in store.gaps) == dropped
     assert {gap.reason for gap in store.gaps} <= {"SPOOL_FULL", "VANISHED"}
 
