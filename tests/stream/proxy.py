@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class Proxy:
-    """Listens on a port of its own, which stays while the target comes, goes and changes its port; None is nobody there.
+    """Listens on a port of its own, which stays while the target comes, goes and changes its; None is nobody there.
 
     ``carried`` counts bytes; ``bytes_per_s`` bounds each direction, if it is set.
     """
