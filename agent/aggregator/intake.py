@@ -94,10 +94,7 @@ class Intake:
         except ProtocolError:
             peer.broken.add(header.sid)
         squeezed = zlib.compress(header.SerializeToString(), 1)
-        peer.files[header.sid] = File(header.first, squeezed, decoder)
-        peer.files.move_to_end(header.sid)
-        while len(peer.files) > FILES_MAX:
-            peer.files.popitem(last=False)
+        peer.enter(header.sid, File(header.first, squeezed, decoder), FILES_MAX)
 
     def record(self, stream: int, record: Record, now_ms: int) -> str:
         """``taken``, ``duplicate`` or ``refused``."""
@@ -181,7 +178,9 @@ class Intake:
     def _tallies(self, commit: Commit, now_s: int) -> dict[Session, Tally]:
         """Those of the sessions that this transaction changes."""
         stored = Counter(Session(one.place, one.number) for one in commit.records)
-        refused = Counter(Session(one.place, one.first_number) for one in commit.gaps if one.reason == "REJECTED")
+        refused: Counter[Session] = Counter()
+        for gap in commit.gaps:
+            refused[Session(gap.place, gap.first_number)] += gap.records or 0 if gap.reason == "REJECTED" else 0
         changed: dict[Session, Tally] = {}
         for place, lane in commit.lanes.items():
             for one in lane.open if lane else ():

@@ -30,6 +30,15 @@ class Peer:
         self.files: OrderedDict[bytes, File] = OrderedDict()
         self.broken: set[bytes] = set()
 
+    def enter(self, sid: bytes, file: File, most: int) -> None:
+        """Begins a file. Where there are too many, one of a sealed session is let go first: those come in turn, while a
+        live one goes on in its file."""
+        self.files[sid] = file
+        self.files.move_to_end(sid)
+        while len(self.files) > most:
+            oldest = min(list(self.files)[:-1], key=lambda one: not self.sessions[one].sealed)
+            del self.files[oldest]
+
     def session(self, sid: bytes) -> Session:
         key = self.sessions[sid].key
         return Session(Place(self.view.node.id, key.spool_id, key.lane), key.number)

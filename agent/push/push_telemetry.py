@@ -30,7 +30,8 @@ ERRORS = Family(
     "headroom_push_errors_total",
     "counter",
     "What went wrong, by reason: unavailable, refused, ended, timeout, protocol, credentials and stream end a stream,"
-    " or a try of one; spool is a spool that cannot be used, missed are events that came too fast, defect is a bug.",
+    " or a try of one; spool is a spool that cannot be used, no_spool a tick that was not collected for lack of one,"
+    " missed are events that came too fast, defect is a bug.",
     ("reason",),
 )
 FAMILIES: Final[Declared] = (CONNECTED, STREAMS, SENT, SENT_BYTES, ACKS, LAG, ERRORS)

@@ -138,6 +138,7 @@ class Sink:
 
     def _tick(self) -> None:
         if self._recorder is None:
+            self.telemetry.errors.inc("no_spool")
             return
         batch = self._engine.snapshot(self._plan.max_age_s)
         if batch is self._batch:

@@ -220,6 +220,17 @@ def test_a_reason_of_a_future_version(running: Running, node: str) -> None:
     assert running.metric('headroom_aggregator_gap_records_total{reason="UNSPECIFIED"}') == before + 5
 
 
+def test_what_the_agent_knows_to_be_refused(running: Running, node: str) -> None:
+    """Records that are larger than we said we take are declared by the agent: each counts as refused."""
+    told = Told()
+    with AgentEnd(running.grpc) as end:
+        end.send(hello(told.listed(), node=node)).welcome()
+        told.last = 5
+        end.send(told.lost(1, 5, Lost.Reason.REJECTED)).acked(told, 5)
+        (session,) = running.node(node)["sessions"]
+        assert (session["records"], session["refused"]) == (0, 5)
+
+
 def at(told: Told, seq: int) -> AgentMessage:
     record = good()
     record.sid, record.seq = told.sid, seq

@@ -177,6 +177,25 @@ def test_a_record_that_cannot_be_read_is_refused_in_its_place(running: Running, 
     assert running.metric('headroom_aggregator_gap_records_total{reason="REJECTED"}') == 2
 
 
+@pytest.mark.parametrize("lane", [Lane.LANE_SAMPLES, Lane.LANE_EVENTS])
+def test_a_backlog_of_many_sessions_does_not_push_out_what_is_live(running: Running, lane: Lane) -> None:
+    """However many sealed sessions come between two of its records, the live one goes on in its file."""
+    event = Body(events=[Event(unix_ms=1, type="oom_kill", state="occurred", subject="node")])
+    live, sealed = Told(9, lane), [Told(number, lane) for number in range(1, 9)]
+    for told in sealed:
+        told.last = 1
+    with AgentEnd(running.grpc) as end:
+        end.send(hello(*(told.listed(sealed=True) for told in sealed), live.listed())).welcome()
+        for told in (live, *sealed):
+            told.last = 0
+            samples = lane == Lane.LANE_SAMPLES
+            end.send(told.header(BLOCKS if samples else ()), told.tick(BLOCKS) if samples else told.record(event))
+        end.send(live.tick(OTHERS) if lane == Lane.LANE_SAMPLES else live.record(event)).acked(live, 2)
+        assert {one["number"]: one["committed"] for one in running.node()["sessions"]} == {9: 2} | dict.fromkeys(
+            range(1, 9), 1
+        )
+
+
 def test_a_schema_that_is_refused(running: Running) -> None:
     """A file whose names are none is refused record by record: the session goes on behind it."""
     told = Told()

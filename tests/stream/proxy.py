@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 
 class Proxy:
-    """Listens on a port of its own. ``carried`` counts bytes; ``bytes_per_s`` bounds each direction, if it is set."""
+    """Listens on a port of its own, which stays while the target comes, goes and changes its; None is nobody there.
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
+    ``carried`` counts bytes; ``bytes_per_s`` bounds each direction, if it is set.
+    """
+
+    def __init__(self, target: tuple[str, int] | None = None) -> None:
+        self.target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -50,9 +53,8 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            try:
-                far = socket.create_connection(self._target)
-            except OSError:
+            far = self._reach()
+            if far is None:
                 near.close()
                 continue
             with self._lock:
@@ -64,6 +66,12 @@ class Proxy:
                 continue
             for pair in ((near, far), (far, near)):
                 self._start(self._carry, *pair)
+
+    def _reach(self) -> socket.socket | None:
+        try:
+            return socket.create_connection(self.target) if self.target else None
+        except OSError:
+            return None
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         try:

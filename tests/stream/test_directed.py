@@ -226,6 +226,10 @@ def test_what_breaks_the_order_costs_the_stream() -> None:
     ingest.record(1, sid(1), 2, "b")
     with pytest.raises(ProtocolError):
         ingest.record(1, sid(1), 3, "beyond the window")
+    ingest.lost(1, key(1), 3, 3, "CORRUPT")
+    finish(ingest)
+    with pytest.raises(ProtocolError):
+        ingest.record(1, sid(1), 3, "a loss ends the file")
     with pytest.raises(ProtocolError):
         ingest.record(1, sid(2), 1, "never listed")
 
@@ -296,6 +300,32 @@ def test_streams_without_a_welcome_seal_one_session_at_most() -> None:
     assert OpenSession("samples") in drain(session)
 
 
+def test_a_vanished_session_is_as_long_as_its_successor_says() -> None:
+    """Nobody ever listed it as sealed, but what was numbered before the next one is known."""
+    lane = Lane(2, (Open(1, sid(1), 0, committed=5), Open(2, sid(2), 9)))
+    after, gaps = listing(PLACE, lane, [listed(2, base=9)], 0)
+    assert gaps == [Gap(PLACE, 1, 1, 6, 9, 4, "VANISHED")]
+    assert [one.number for one in after.open] == [2]
+
+
+def test_a_number_that_was_never_listed_is_told_where_it_may_have_had_records() -> None:
+    """By the bases session 3 had none; but what 2 had when it was sealed may be less than what it then sent."""
+    lane = Lane(2, (Open(2, sid(2), 0, committed=5, last=5),))
+    _, gaps = listing(PLACE, lane, [listed(4, base=5)], 0)
+    assert gaps == [Gap(PLACE, 3, 3, 1, None, 0, "VANISHED")]
+    _, gaps = listing(PLACE, lane, [listed(2, last=5, sealed=True), listed(4, base=5)], 0)
+    assert gaps == []
+
+
+def test_a_session_of_a_copy_is_not_written_to() -> None:
+    """Its number is another's: it is over, and what comes of it all the same costs the stream."""
+    ingest = greeted(listed(1))
+    ingest.hello(2, "n", [listed(1)._replace(sid=sid(7))], 0)
+    assert finish(ingest) == [Welcome(2, (State(key(1), 0, True),))]
+    with pytest.raises(ProtocolError):
+        ingest.header(2, key(1), sid(7), 1)
+
+
 def test_a_run_that_seems_empty_is_told_all_the_same() -> None:
     """Two records of session 1 were sent, then lost with the power: the bases count two less, and 2 held two."""
     lane = Lane(1, (Open(1, sid(1), 0, committed=5),))
@@ -349,6 +379,20 @@ def test_what_cannot_be_read_is_declared_with_the_rest_of_its_file() -> None:
     assert session.next_command() == SendHeader(one.key, 4)
 
 
+def test_what_is_acknowledged_is_not_called_lost() -> None:
+    """The file that was sent again from its start is reclaimed on the way: the next one is entered."""
+    files = File(1, 3, 1), File(4, 6, 1)
+    one = held(1, 6, True, "samples", *files)
+    session = Session(0, [one], lambda: 0.5)
+    session.connected(0)
+    drain(session)
+    session.welcome(0, commands.Welcome((State(one.key, 2),), 9, 9))
+    assert session.next_command() == SendHeader(one.key, 1)
+    session.ack(1, [State(one.key, 3)])
+    session.holds([one._replace(files=files[1:])])
+    assert drain(session) == [SendHeader(one.key, 4), *(SendRecord(one.key, n) for n in (4, 5, 6))]
+
+
 def test_backoff_grows_with_jitter_and_starts_again_with_an_ack() -> None:
     """1, 2, 4 ... 60 s, times what chance says."""
     live = held(1, 1)
@@ -375,6 +419,7 @@ def test_a_hello_without_an_answer_and_records_without_an_ack() -> None:
     assert [type(one) for one in drain(session)] == [Disconnect]
     session.disconnected(31)
     streaming(session, State(live.key, 0))
+    session.ack(40, [State(live.key, 0)])  # which says nothing new
     session.tick(61)
     assert [type(one) for one in drain(session)] == [Disconnect]
 

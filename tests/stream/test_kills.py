@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.aggregator.lanes import Gap
+from agent.push.held import Key
+from agent.push.spool_format import parse_directory, parse_name
 from tests.aggregator.running import Running, start_aggregator
 from tests.peers.processes import Served, start_agent
 from tests.stream.both_disks import Name, Spooled, covers, declared_of, look, stored_of
+from tests.stream.proxy import Proxy
 from tests.stream.waiting import until
 
 KILLS = 20  # of each
@@ -39,12 +43,18 @@ class Pair:
         self.spooled: Spooled = {}
         self.lost: set[Name] = set()
         self.kills: Counter[str] = Counter()
-        self.aggregator: Running = start_aggregator(self.data)
-        self.port = self.aggregator.grpc.rpartition(":")[2]
+        self.proxy = Proxy()
+        self.start_aggregator()
         self.agent: Served = self._agent(interval_s)
 
     def _agent(self, interval_s: float) -> Served:
-        flags = ("--push.insecure", "--push.target", f"127.0.0.1:{self.port}", "--push.interval", f"{interval_s}s")
+        flags = (
+            "--push.insecure",
+            "--push.target",
+            f"127.0.0.1:{self.proxy.port}",
+            "--push.interval",
+            f"{interval_s}s",
+        )
         spool = ("--spool.dir", str(self.spool), "--spool.max-bytes", "256MiB", "--node-name", "n1")
         return start_agent(*flags, *spool)
 
@@ -67,12 +77,15 @@ class Pair:
 
     def kill_aggregator(self, again: bool = True) -> None:
         self.kills["aggregator"] += 1
+        self.proxy.target = None
         kill(self.aggregator)
         if again:
             self.start_aggregator()
 
     def start_aggregator(self) -> None:
-        self.aggregator = start_aggregator(self.data, "--grpc-listen", f"127.0.0.1:{self.port}")
+        self.aggregator: Running = start_aggregator(self.data)
+        host, _, port = self.aggregator.grpc.rpartition(":")
+        self.proxy.target = host, int(port)
 
     def finish(self) -> None:
         """One more process, that collects once and delivers all there is."""
@@ -94,6 +107,7 @@ class Pair:
     def stop(self) -> None:
         self.agent.stop()
         self.aggregator.stop()
+        self.proxy.close()
 
 
 def kill(one: Served) -> None:
@@ -116,14 +130,28 @@ def check(pair: Pair) -> str:
         (sid, seq) for (sid, seq), record in pair.spooled.items() if any(covers(gap, record.key, seq) for gap in gaps)
     }
     assert declared == pair.lost != set()
-    assert sum(gap.records or 0 for gap in gaps) == len(pair.lost)
+    torn = torn_of(pair, gaps)
+    assert sum(gap.records or 0 for gap in gaps) == len(pair.lost) + torn
+    assert torn <= KILLS
     assert {gap.reason for gap in gaps} == {"CORRUPT"}
     sessions, size_bytes = {record.key for record in pair.spooled.values()}, sum(len(data) for *_, data in stored)
     return (
         f"{pair.kills['agent']} kills of the agent, {pair.kills['aggregator']} of the aggregator; "
         f"{len(pair.spooled)} records spooled in {len(sessions)} sessions, {len(stored)} stored once and equal "
-        f"({size_bytes} bytes), {len(pair.lost)} damaged and declared in {len(gaps)} gaps"
+        f"({size_bytes} bytes), {len(pair.lost)} damaged and {torn} half written ones declared in {len(gaps)} gaps"
     )
+
+
+def torn_of(pair: Pair, gaps: list[Gap]) -> int:
+    """How many sessions end in a record that a kill cut off: it was never spooled, and counts as one that is lost."""
+    last = {
+        Key(spool_id, name.lane, name.number): 0
+        for path in pair.spool.glob("*/*")
+        if (spool_id := parse_directory(path.parent.name)) and (name := parse_name(path.name))
+    }
+    for (_, seq), record in pair.spooled.items():
+        last[record.key] = max(last[record.key], seq)
+    return sum(covers(gap, key, seq + 1) for key, seq in last.items() for gap in gaps)
 
 
 def run(place: Path, interval_s: float, rounds: int) -> str:

@@ -301,13 +301,14 @@ def test_what_is_not_acknowledged_lags(bench: Make, aggregator: Aggregator) -> N
 
 
 def test_a_spool_that_cannot_be_opened_is_tried_again(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is counted, and when it can be opened everything goes on."""
+    """It is counted, with the ticks that it cost, and when it can be opened everything goes on."""
     monkeypatch.setattr("agent.push.sink.REOPEN_S", 0.05)
     one = bench()
     one.refusals = 3
     one.start()
     until(lambda: one.counted().get(("headroom_spool_records_total", ("samples",)), 0) > 2)
     assert one.errors("spool") == 3
+    assert 2 <= one.errors("no_spool") <= 5
 
 
 def test_a_batch_that_cannot_be_encoded_costs_itself(bench: Make, aggregator: Aggregator, store: Store) -> None:

@@ -17,13 +17,24 @@ from agent.push import messages
 from agent.push.commands import SendLost
 from agent.push.held import Held, Key
 from agent.push.messages import Greeting, Identity
-from agent.push.transport import QUEUE_BYTES, Connected, Ended, Happening, Link, Received, Security, Transport
+from agent.push.transport import (
+    HEARD_MAX,
+    QUEUE_BYTES,
+    Connected,
+    Ended,
+    Happening,
+    Link,
+    Received,
+    Security,
+    Transport,
+)
 from agent.wire import ingest_pb2 as pb
 from tests.httpd.serving import make_certificate
 from tests.stream.scripted import Aggregator, Store
 from tests.stream.waiting import until
 
 PLAIN = Security(insecure=True)
+HELD_S = 1.0  # whoever may write again is told long before
 KEY = Key(b"p" * 16, "samples", 3)
 HELLO = messages.hello(Identity("1", "c", "n", b"b" * 16, 1000), 5, [Held(KEY, b"s" * 16, 7, 9, False, ())], 1, 2)
 
@@ -179,14 +190,12 @@ def test_what_waits_to_be_sent_is_bounded(transport: Callable[..., Transport]) -
     hearing = Hearing(transport(f"127.0.0.1:{server.port}"))
     hearing.connected()
     sent = 0
-    while hearing.link.writable and sent < 64 << 20:
-        hearing.link.send(b"x" * 16384)
-        sent += 16384
-        if not hearing.link.writable:
-            hearing.rung.clear()
-            hearing.rung.wait(0.2)
+    while sent < 64 << 20 and (hearing.link.writable or hearing.rung.wait(HELD_S)):
+        hearing.rung.clear()
+        while hearing.link.writable:
+            hearing.link.send(b"x" * 16384)
+            sent += 16384
     assert QUEUE_BYTES <= sent < 16 << 20
-    assert not hearing.link.writable
     reading.set()
     until(lambda: hearing.link.writable)
     server.stop()
@@ -212,13 +221,10 @@ def test_a_flood_of_answers_is_held_back(transport: Callable[..., Transport]) ->
 
     server = _serve(serve)
     link = transport(f"127.0.0.1:{server.port}").connect(bool)
-    until(lambda: len(link._heard) > 10)
-    before = -1
-    while sent[0] != before:  # until the sender stands still
-        before = sent[0]
-        threading.Event().wait(0.3)
-    assert before < 5000
-    assert len(link._heard) < 20
+    until(lambda: len(link._heard) >= HEARD_MAX and not link._room.is_set())
+    assert sent[0] < 5000
+    assert len(link._heard) < HEARD_MAX + 4
+    until(lambda: link.take() and sent[0] == 5000)
     link.close(flush=False)
     server.stop()
 
