@@ -15,12 +15,11 @@ from agent.errors import ProtocolError
 from agent.model import Block, Family, Key, Type
 from agent.wire.ingest_pb2 import Schema
 from agent.wire.limits import LIMITS, Limits
+from agent.wire.scales import byte_of
 
 TYPES: Final[tuple[Type, ...]] = ("counter", "gauge", "untyped", "histogram", "summary")
 FLAT: Final = ("histogram", "summary")
 SUFFIXES: Final = frozenset(("", "_bucket", "_sum", "_count"))
-SCALE_MAX: Final = 22  # 10^22 is the largest power of ten that is a double
-INTEGER: Final = -1  # the scale of a slot whose values are ints
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
@@ -97,6 +96,7 @@ class Named(NamedTuple):
 
     families: tuple[Family, ...] = ()
     slots: tuple[Slot, ...] = ()
+    scales: bytes = b""  # as ``byte_of``
     known: frozenset[Slot] = frozenset()
     text: int = 0
 
@@ -105,8 +105,11 @@ class Named(NamedTuple):
         families = self.families + tuple(_families(schema))
         if len(families) > limits.families or len(self.slots) + len(schema.slot_family) > limits.slots:
             raise ProtocolError(f"{len(schema.slot_family)} more series in {len(families)} families")
+        if len(schema.slot_scale) != len(schema.slot_family):
+            raise ProtocolError("scales that are not one for each slot")
         if any(len(family.help) > limits.help for family in families[len(self.families) :]):
             raise ProtocolError("a HELP text that is too long")
+        scales = self.scales + bytes(map(byte_of, schema.slot_scale))
         slots = tuple(_slots(schema, families))
         text = self.text + sum(sum(map(len, slot.key)) for slot in slots)
         if text > limits.text:
@@ -114,7 +117,7 @@ class Named(NamedTuple):
         known = self.known.union(slots)
         if len(known) < len(self.slots) + len(slots):
             raise ProtocolError("a series that is there twice")
-        return Named(families, self.slots + slots, known, text)
+        return Named(families, self.slots + slots, scales, known, text)
 
 
 def _families(schema: Schema) -> Iterator[Family]:
@@ -150,9 +153,3 @@ def _slots(schema: Schema, families: tuple[Family, ...]) -> Iterator[Slot]:
             yield Slot(number, key)
     except IndexError:
         raise ProtocolError("a symbol or a family that is not there") from None
-
-
-def check_scales(scales: Sequence[int], count: int) -> None:
-    """Raises ProtocolError."""
-    if len(scales) != count or not all(INTEGER <= scale <= SCALE_MAX for scale in scales):
-        raise ProtocolError("scales that are none, or not one for each slot")

@@ -16,7 +16,7 @@ from agent.wire.decoder import Decoder
 from agent.wire.encoder import Encoder
 from agent.wire.ingest_pb2 import Body, Order, Record, Schema, Tick
 from agent.wire.limits import LIMITS, SEQUENCE_MAX
-from agent.wire.record import pack, unpack
+from agent.wire.record import deflated, pack, unpack
 from tests.unit.wire.batches import FAMILIES, batches, block, exactly
 
 SID = bytes(16)
@@ -80,7 +80,7 @@ def test_a_mutated_body_is_a_state_or_refused(sent: list[tuple[object, ...]], da
 
 def sealed(plain: bytes) -> bytes:
     """A record around any body."""
-    squeezed = zlib.compress(plain)
+    squeezed = deflated(plain)
     return Record(
         sid=SID, seq=1, body_bytes=len(plain), body_crc32=zlib.crc32(plain), body=squeezed
     ).SerializeToString()
@@ -88,7 +88,7 @@ def sealed(plain: bytes) -> bytes:
 
 def test_bombs_and_lies_about_sizes() -> None:
     """Inflating stops at the declared size, and that has a bound: 64 MiB of zeros cost less than 3 MiB."""
-    bomb = zlib.compress(bytes(64 << 20), 9)
+    bomb = zlib.compress(bytes(64 << 20), 9, -15)
     tracemalloc.start()
     try:
         for declared in (0, 10, LIMITS.body_bytes, LIMITS.body_bytes + 1, 64 << 20, 0xFFFFFFFF):
@@ -115,6 +115,7 @@ def test_bombs_and_lies_about_sizes() -> None:
         lambda record: setattr(record, "body", record.body[:-1]),
         lambda record: setattr(record, "body", record.body + b"\0"),
         lambda record: setattr(record, "body", b""),
+        lambda record: setattr(record, "body", zlib.compress(b"x")),
     ],
 )
 def test_a_record_that_is_not_what_it_says(change: Callable[[Record], None]) -> None:
@@ -141,28 +142,27 @@ HUGE = 0xFFFFFFFF
     "body",
     [
         Body(),
-        Body(tick=Tick(int_step=[5], int_delta=[1])),  # no such slot
-        Body(tick=Tick(int_step=[HUGE, HUGE], int_delta=[1, 1])),  # sums that would overflow
-        Body(tick=Tick(int_step=[0], int_delta=[1])),
-        Body(tick=Tick(int_step=[1, 0], int_delta=[1, 1])),
-        Body(tick=Tick(int_step=[1], int_delta=[])),
-        Body(tick=Tick(int_step=[1], int_delta=[1, 2])),
-        Body(tick=Tick(int_step=[1] * 5, int_delta=[1] * 5)),
-        Body(tick=Tick(int_step=[3], int_delta=[2**63 - 1])),  # 7 + that has more than 64 bits
-        Body(tick=Tick(real_step=[1])),
-        Body(tick=Tick(real_step=[9], real_bits=[0])),
-        Body(tick=Tick(int_step=[1], int_delta=[1], real_step=[1], real_bits=[0])),
-        Body(tick=Tick(wide_step=[3], wide=[bytes(131)])),
-        Body(tick=Tick(wide_step=[3, 1], wide=[b""])),
+        Body(tick=Tick(turn_step=[5], delta=[1])),  # no such slot
+        Body(tick=Tick(turn_step=[HUGE, HUGE], delta=[1, 1])),  # sums that would overflow
+        Body(tick=Tick(turn_step=[0], delta=[1])),
+        Body(tick=Tick(turn_step=[1, 0], delta=[1, 1])),
+        Body(tick=Tick(turn_step=[1], delta=[])),
+        Body(tick=Tick(turn_step=[1], delta=[1, 2])),
+        Body(tick=Tick(turn_step=[1] * 5, delta=[1] * 5)),
+        Body(tick=Tick(turn_step=[3], delta=[2**63 - 1])),  # 7 + that has more than 64 bits
         Body(tick=Tick(scale_step=[1], scale=[23])),
-        Body(tick=Tick(scale_step=[1], scale=[-2])),
+        Body(tick=Tick(scale_step=[1], scale=[-4])),
+        Body(tick=Tick(scale_step=[1], scale=[])),
         Body(tick=Tick(scale_step=[HUGE], scale=[1])),
-        Body(tick=Tick(scale_step=[1], scale=[5], int_step=[9], int_delta=[1])),  # the first half is good
+        Body(tick=Tick(scale_step=[1, 0], scale=[1, 1])),
+        Body(tick=Tick(scale_step=[1], scale=[5], turn_step=[9], delta=[1])),  # the first half is good
         Body(tick=Tick(order=Order(step=[1, 1, 1, 1, 1]))),
         Body(tick=Tick(order=Order(step=[1, 1, -1]))),
         Body(tick=Tick(order=Order(step=[0]))),
+        Body(tick=Tick(order=Order(step=[-(2**31)]))),
         Body(tick=Tick(order=Order(step=[1, 2, -1, 2]))),  # cpu is in two places
-        Body(tick=Tick(keyframe=True, int_step=[1], int_delta=[1])),  # three slots have none
+        Body(tick=Tick(keyframe=True, delta=[1])),  # three slots have none
+        Body(tick=Tick(keyframe=True, delta=[1] * 5)),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[7], slot_scale=[-1])),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[0], keys=[0], slot_scale=[-1])),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[0], keys=[0, 0, 0], slot_scale=[-1])),
@@ -186,8 +186,8 @@ def test_a_tick_that_contradicts_itself(body: Body) -> None:
 @pytest.mark.parametrize(
     "tick",
     [
-        Tick(int_step=[3], int_delta=[1]),  # it has ended, and is in no order
-        Tick(int_step=[3], int_delta=[1], order=Order(step=[1, 1])),
+        Tick(turn_step=[3], delta=[1]),  # it has ended, and is in no order
+        Tick(turn_step=[3], delta=[1], order=Order(step=[1, 1])),
         Tick(order=Order(step=[1, 1, 1])),  # back in the order, but without a value
     ],
 )
@@ -259,7 +259,7 @@ def test_a_schema_has_bounds() -> None:
 def test_the_largest_body_costs_bounded_memory() -> None:
     """A million entries in a column are refused by their number, before anything is made of them."""
     decoder, _ = begun()
-    body = Body(tick=Tick(int_step=[1] * 400_000, int_delta=[1] * 400_000))
+    body = Body(tick=Tick(turn_step=[1] * 400_000, delta=[1] * 400_000))
     wide = Body(more=Schema(symbols=["x"], slot_family=[1] * 400_000, keys=[0] * 400_000, slot_scale=[0] * 400_000))
     tracemalloc.start()
     try:
@@ -274,5 +274,5 @@ def test_the_largest_body_costs_bounded_memory() -> None:
 def test_a_file_begins_with_a_keyframe() -> None:
     """A tick that says what changed since another is of no use without that one."""
     decoder = Decoder(Encoder().begin(BLOCKS))
-    refused(decoder, Body(tick=Tick(int_step=[1], int_delta=[1])))
+    refused(decoder, Body(tick=Tick(turn_step=[1], delta=[1])))
     assert decoder.blocks() == ()
