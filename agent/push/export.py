@@ -274,15 +274,9 @@ def copy(disk: Disk, root: str, target: str) -> int:
 def span_ms(disk: Disk, root: str, held: Held) -> tuple[int, int] | None:
     """Wall clock of the first and the last record; None when none can be read."""
     ends = held._replace(base=0, files=tuple(dict.fromkeys((*held.files[:1], *held.files[-1:]))))
-    times: list[int] = []
-    for one in records(disk, root, [ends]):
-        if isinstance(one, Found):
-            times.append(_unix_ms(one.body, times[-1] if times else 0))
+    times = [_unix_ms(one.body) for one in records(disk, root, [ends]) if isinstance(one, Found)]
     return (times[0], times[-1]) if times else None
 
 
-def _unix_ms(body: pb.Body, before_ms: int) -> int:
-    """``before_ms`` is that of the record before it."""
-    if body.HasField("tick"):
-        return body.tick.unix_ms + (0 if body.tick.keyframe else before_ms)
-    return max((event.unix_ms for event in body.events), default=0)
+def _unix_ms(body: pb.Body) -> int:
+    return body.tick.unix_ms if body.HasField("tick") else max((event.unix_ms for event in body.events), default=0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, MutableSequence
 from itertools import accumulate, compress, groupby
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from agent.errors import ProtocolError
@@ -30,7 +29,7 @@ class _State(NamedTuple):
 
     named: Named
     scales: bytes  # as ``byte_of``
-    integers: list[int]
+    integers: array[int]
     moves: bytes
     present: bytes
     order: array[int]
@@ -51,7 +50,7 @@ class Decoder:
 
     def __init__(self, schema: Schema, limits: Limits = LIMITS) -> None:
         self._limits = limits
-        self._state = _extended(_State(Named(), b"", [], b"", b"", array("I"), False), schema, limits)
+        self._state = _extended(_State(Named(), b"", array("q"), b"", b"", array("I"), False), schema, limits)
         self._runs: tuple[_Run, ...] = ()
         self._others_of = b"", array("I")
         self._others: tuple[array[int], bytes] = array("I"), b""
@@ -69,11 +68,7 @@ class Decoder:
         if state.order is not self._state.order:
             self._runs = _runs(state, self._runs)
         self._state = state
-        if tick.keyframe:
-            self.unix_ms, self.boot_ms = tick.unix_ms, tick.boot_ms
-        else:
-            self.unix_ms += tick.unix_ms
-            self.boot_ms += tick.unix_ms + tick.boot_ms
+        self.unix_ms, self.boot_ms = tick.unix_ms, tick.boot_ms
 
     def blocks(self) -> tuple[Block, ...]:
         """What the agent's batch said, in its order. Keys are the same objects for as long as they are the same."""
@@ -96,11 +91,11 @@ def _others(scales: bytes, order: array[int]) -> tuple[array[int], bytes]:
 
 def _extended(state: _State, schema: Schema, limits: Limits) -> _State:
     named = state.named.extended(schema, limits)
-    more = len(named.slots) - len(state.named.slots)
+    more = len(named.keys) - len(state.named.keys)
     return state._replace(
         named=named,
         scales=state.scales + named.scales[len(state.scales) :],
-        integers=state.integers + [0] * more,
+        integers=state.integers + _zeros(more),
         moves=state.moves + bytes(more),
         present=state.present + bytes(more),
     )
@@ -111,11 +106,11 @@ def _applied(state: _State, tick: Tick) -> _State:
     named, scales, integers, before, had, order, begun = state
     count = len(integers)
     if tick.keyframe:
-        scales, integers, before, had = named.scales, [0] * count, bytes(count), bytes(count)
+        scales, integers, before, had = named.scales, _zeros(count), bytes(count), bytes(count)
     elif not begun:
         raise ProtocolError("a file that does not begin with a keyframe")
     else:
-        integers = integers.copy()
+        integers = integers[:]
     if tick.scale_step:
         scales = _rescaled(scales, tick, integers)
     present = had
@@ -130,13 +125,16 @@ def _applied(state: _State, tick: Tick) -> _State:
     deltas = tick.delta[:]
     if len(deltas) != moves.count(1):
         raise ProtocolError("more differences than slots that move, or fewer")
-    for slot, delta in zip(compress(_first(count), moves), deltas):  # noqa: B905  # the hot loop; as long as each other
-        integers[slot] += delta
     try:
-        array("q", compress(integers, moves))
+        for slot, delta in zip(compress(_first(count), moves), deltas):  # noqa: B905  # the hot loop
+            integers[slot] += delta
     except OverflowError:
         raise ProtocolError("an integer of more than 64 bits") from None
     return _State(named, scales, integers, before if tick.keyframe else moves, present, order, True)
+
+
+def _zeros(count: int) -> array[int]:
+    return array("q", bytes(8 * count))
 
 
 def _first(count: int) -> list[int]:
@@ -161,7 +159,7 @@ def _marked(slots: Iterable[int], count: int) -> bytes:
     return bytes(marks)
 
 
-def _rescaled(scales: bytes, tick: Tick, integers: list[int]) -> bytes:
+def _rescaled(scales: bytes, tick: Tick, integers: array[int]) -> bytes:
     slots, changed = _slots(tick.scale_step, len(scales)), bytearray(scales)
     if len(slots) != len(tick.scale):
         raise ProtocolError("columns that differ in length")
@@ -200,8 +198,9 @@ def _runs(state: _State, before: tuple[_Run, ...]) -> tuple[_Run, ...]:
     known = {run.family: run.keys for run in before}
     runs: list[_Run] = []
     start = 0
-    for number, slots in groupby(map(state.named.slots.__getitem__, state.order), key=itemgetter(0)):
-        family, keys = state.named.families[number], tuple([key for _, key in slots])
+    named = state.named
+    for number, slots in groupby(state.order, key=named.numbers.__getitem__):
+        family, keys = named.families[number], tuple(map(named.keys.__getitem__, slots))
         same = known.get(family) == keys
         runs.append(_Run(family, known[family] if same else keys, start, start + len(keys)))
         start += len(keys)

@@ -41,7 +41,7 @@ class Encoder:
         values = [value for block in blocks for value in block.values]
         _check(len(values), sum(len(block.keys) for block in blocks))
         self._table = Table()
-        self._age = self._unix_ms = self._apart_ms = 0
+        self._age = 0
         self._shape: tuple[list[Family], list[tuple[Key, ...]]] | None = None
         self._samples = 0
         self._gather: Callable[[Sequence[Value]], Sequence[Value]] | None = None
@@ -73,6 +73,7 @@ class Encoder:
         _check(len(values), self._samples if same else sum(map(len, keys)))
         body = Body()
         tick = body.tick
+        tick.unix_ms, tick.boot_ms = unix_ms, boot_ms
         tick.keyframe = keyframe = keyframe or self._age % KEYFRAME_EVERY == 0
         self._age = 1 if keyframe else self._age + 1
         if not same:
@@ -83,16 +84,11 @@ class Encoder:
         row = self._in_slots(values)
         if keyframe:
             self._forget(row)
-        apart_ms = boot_ms - unix_ms
-        tick.unix_ms = unix_ms - self._unix_ms
-        tick.boot_ms = boot_ms if keyframe else apart_ms - self._apart_ms
-        self._unix_ms, self._apart_ms = unix_ms, apart_ms
         self._write(tick, row)
         return body
 
     def _forget(self, row: Sequence[Value]) -> None:
         """For a keyframe: no slot has an integer, and each the scale that its schema says, or one that is told."""
-        self._unix_ms = 0
         self._integers = [0] * len(self._slots)
         self._fresh = set(self._order)
         for slot in self._odd:

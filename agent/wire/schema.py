@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from sys import intern
 from typing import Final, NamedTuple
 
 from agent.errors import ProtocolError
@@ -92,36 +93,40 @@ def _utf8(text: str) -> str:
 
 
 class Named(NamedTuple):
-    """What the other end knows after some Schema messages. Immutable: a refused message leaves it as it was."""
+    """What the other end knows after some Schema messages. Immutable: a refused message leaves it as it was.
+
+    ``numbers`` and ``keys`` are of the slots: which of the families each is of, and its labels.
+    """
 
     families: tuple[Family, ...] = ()
-    slots: tuple[Slot, ...] = ()
+    numbers: tuple[int, ...] = ()
+    keys: tuple[Key, ...] = ()
     scales: bytes = b""  # as ``byte_of``
-    known: frozenset[Slot] = frozenset()
     text: int = 0
 
     def extended(self, schema: Schema, limits: Limits) -> Named:
         """Raises ProtocolError."""
-        families = self.families + tuple(_families(schema))
-        if len(families) > limits.families or len(self.slots) + len(schema.slot_family) > limits.slots:
+        symbols = list(map(intern, schema.symbols))  # one object for each, and for all nodes
+        families = self.families + tuple(_families(schema, symbols))
+        if len(families) > limits.families or len(self.keys) + len(schema.slot_family) > limits.slots:
             raise ProtocolError(f"{len(schema.slot_family)} more series in {len(families)} families")
         if len(schema.slot_scale) != len(schema.slot_family):
             raise ProtocolError("scales that are not one for each slot")
         if any(len(family.help) > limits.help for family in families[len(self.families) :]):
             raise ProtocolError("a HELP text that is too long")
         scales = self.scales + bytes(map(byte_of, schema.slot_scale))
-        slots = tuple(_slots(schema, families))
-        text = self.text + sum(sum(map(len, slot.key)) for slot in slots)
+        new = tuple(_keys(schema, symbols, families))
+        text = self.text + sum(sum(map(len, key)) for key in new)
         if text > limits.text:
             raise ProtocolError(f"labels of {text} characters")
-        known = self.known.union(slots)
-        if len(known) < len(self.slots) + len(slots):
+        numbers, keys = self.numbers + tuple(schema.slot_family), self.keys + new
+        if len(set(zip(numbers, keys, strict=True))) < len(keys):
             raise ProtocolError("a series that is there twice")
-        return Named(families, self.slots + slots, scales, known, text)
+        return Named(families, numbers, keys, scales, text)
 
 
-def _families(schema: Schema) -> Iterator[Family]:
-    symbols, names = schema.symbols, iter(schema.label_names)
+def _families(schema: Schema, symbols: Sequence[str]) -> Iterator[Family]:
+    names = iter(schema.label_names)
     columns = (schema.family_name, schema.family_help, schema.family_type, schema.family_labels)
     if len(set(map(len, columns))) > 1 or sum(schema.family_labels) != len(schema.label_names):
         raise ProtocolError("columns of families that differ in length")
@@ -140,16 +145,16 @@ def _families(schema: Schema) -> Iterator[Family]:
         raise ProtocolError("a symbol or a type that is not there") from None
 
 
-def _slots(schema: Schema, families: tuple[Family, ...]) -> Iterator[Slot]:
-    symbols, keys = schema.symbols, iter(schema.keys)
+def _keys(schema: Schema, symbols: Sequence[str], families: tuple[Family, ...]) -> Iterator[Key]:
+    keys = iter(schema.keys)
     try:
         arities = [len(family.labels) + 2 * (family.type in FLAT) for family in families]
         if sum(arities[number] for number in schema.slot_family) != len(schema.keys):
             raise ProtocolError("keys that are more or fewer than the slots' labels")
         for number in schema.slot_family:
-            key = tuple(symbols[index] for index in islice(keys, arities[number]))
+            key = tuple([symbols[index] for index in islice(keys, arities[number])])
             if families[number].type in FLAT and key[0] not in SUFFIXES:
                 raise ProtocolError(f"a suffix that is none: {key[0][:80]!r}")
-            yield Slot(number, key)
+            yield key
     except IndexError:
         raise ProtocolError("a symbol or a family that is not there") from None
