@@ -1,12 +1,14 @@
 """The stream: one aggregator under load, beside a bare gRPC echo that gets the same messages in the same run.
 
 Each end is a process of its own. CPU is the whole server's, its store included, from the first record to the last
-acknowledgement. Memory is what a stream adds to it.
+acknowledgement. Memory is what a stream adds to it. What push adds to an agent is beside what its libraries weigh in a
+Python that has imported what the agent had before.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,14 +17,19 @@ import time
 from typing import Any, Final, NamedTuple
 
 from benchmarks.load import SAMPLES
-from benchmarks.measured import Measured, free_port
-from benchmarks.node import Row
+from benchmarks.measured import Measured, Scraper, free_port
+from benchmarks.node import MIB, Row, our_process
 
 SECONDS: Final = 20.0
 BUSY: Final = (100, 1000.0)  # streams, and records a second of all
 SPARSE: Final = (50, 50.0)
 CORES_PER_MILLION_MAX, SPARSE_PERCENT_MAX, ACK_P99_MAX_S = 0.4, 8.0, 1.0
 NODE_KIB_MAX: Final = 512
+PUSH_MIB_MAX: Final = 16.0
+PUSHED: Final = 20  # ticks, one a second, before memory is read
+_RSS: Final = "print(int(open('/proc/self/statm').read().split()[1]))"
+_BEFORE: Final = "import agent.app, agent.pull.pages, psutil, httptools"
+_LIBRARIES: Final = "import google.protobuf.descriptor_pool, grpc.aio"
 
 
 class Loaded(NamedTuple):
@@ -56,7 +63,51 @@ def rows() -> list[Row]:
             sparse[1].core * 100,
             most=SPARSE_PERCENT_MAX,
         ),
+        Row(
+            "memory that push adds to an agent: RSS (peer: importing grpc.aio and protobuf)",
+            "MiB",
+            _pushing_bytes() / MIB,
+            (_imported_bytes(f"{_BEFORE}; {_LIBRARIES}") - _imported_bytes(_BEFORE)) / MIB,
+            most=PUSH_MIB_MAX,
+        ),
     ]
+
+
+def _pushing_bytes() -> int:
+    """How much more an agent takes that streams than one that does not; both are scraped as often."""
+    port, http = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="headroom-bench-") as place:
+        listen = (f"--grpc-listen=127.0.0.1:{port}", f"--http-listen=127.0.0.1:{http}", f"--data-dir={place}/data")
+        command = [sys.executable, "-m", "agent.cli", "aggregator", "--insecure", *listen]
+        push = (
+            f"--push.target=127.0.0.1:{port}",
+            "--push.insecure",
+            "--push.interval=1s",
+            f"--spool.dir={place}/spool",
+        )
+        with Measured("target", command, http) as target, our_process() as pulled, our_process(*push) as pushed:
+            target.first_answer_s("/healthz", 30)
+            for agent in (pulled, pushed):
+                agent.first_answer_s()
+            with Scraper(pulled.port) as a, Scraper(pushed.port) as b:
+                text = ""
+                deadline_s = time.monotonic() + 3 * PUSHED
+                while _acknowledged(text) < PUSHED:
+                    if time.monotonic() > deadline_s:
+                        raise TimeoutError(f"{_acknowledged(text)} acknowledgements of {PUSHED}")
+                    time.sleep(0.5)
+                    text = (a.get("/metrics") and b.get("/metrics")).decode()
+            return pushed.rss_bytes() - pulled.rss_bytes()
+
+
+def _acknowledged(text: str) -> float:
+    return float((text.partition("\nheadroom_push_acks_total ")[2] or "0").split("\n")[0])
+
+
+def _imported_bytes(imports: str) -> int:
+    code = f"import ctypes; ctypes.CDLL(None).mallopt(-8, 1); {imports}; {_RSS}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _both(streams: int, per_s: float) -> tuple[Loaded, Loaded]:
