@@ -103,34 +103,39 @@ def _extended(state: _State, schema: Schema, limits: Limits) -> _State:
 
 def _applied(state: _State, tick: Tick) -> _State:
     """The integers after this tick."""
-    named, scales, integers, before, had, order, begun = state
-    count = len(integers)
+    count = len(state.integers)
     if tick.keyframe:
-        scales, integers, before, had = named.scales, _zeros(count), bytes(count), bytes(count)
-    elif not begun:
+        none = bytes(count)
+        state = state._replace(scales=state.named.scales, integers=_zeros(count), moves=none, present=none, begun=True)
+    elif not state.begun:
         raise ProtocolError("a file that does not begin with a keyframe")
-    else:
-        integers = integers[:]
-    if tick.scale_step:
-        scales = _rescaled(scales, tick, integers)
-    present = had
+    integers, order, present = state.integers[:], state.order, state.present
+    scales = _rescaled(state.scales, tick, integers) if tick.scale_step else state.scales
     if tick.keyframe or tick.HasField("order"):
         order, present = _order(tick, count, order)
-    moves = present if tick.keyframe else _xor(before, _marked(_slots(tick.turn_step, count), count))
-    if _less(moves, present) or _less(_less(present, had), moves):
+    moves = present if tick.keyframe else _xor(state.moves, _marked(_slots(tick.turn_step, count), count))
+    for slot in _ended(state.present, present, moves):
+        integers[slot] = 0
+    _move(integers, moves, tick.delta[:])
+    kept = state.moves if tick.keyframe else moves
+    return state._replace(scales=scales, integers=integers, moves=kept, present=present, order=order)
+
+
+def _ended(had: bytes, present: bytes, moves: bytes) -> Iterable[int]:
+    """The slots that have no value any more. All others have, and those that have now moved, or it is a lie."""
+    if _less(moves, present) or (present is not had and _less(_less(present, had), moves)):
         raise ProtocolError("a slot that has a value and no place in the order, or a place and no value")
-    if ended := _less(had, present):
-        for slot in compress(_first(count), ended.to_bytes(count, "little")):
-            integers[slot] = 0
-    deltas = tick.delta[:]
+    return () if present is had else compress(_first(len(had)), _less(had, present).to_bytes(len(had), "little"))
+
+
+def _move(integers: array[int], moves: bytes, deltas: list[int]) -> None:
     if len(deltas) != moves.count(1):
         raise ProtocolError("more differences than slots that move, or fewer")
     try:
-        for slot, delta in zip(compress(_first(count), moves), deltas):  # noqa: B905  # the hot loop
+        for slot, delta in zip(compress(_first(len(moves)), moves), deltas):  # noqa: B905  # the hot loop
             integers[slot] += delta
     except OverflowError:
         raise ProtocolError("an integer of more than 64 bits") from None
-    return _State(named, scales, integers, before if tick.keyframe else moves, present, order, True)
 
 
 def _zeros(count: int) -> array[int]:

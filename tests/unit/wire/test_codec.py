@@ -170,6 +170,17 @@ def test_keys_stay_the_same_objects() -> None:
     assert stream.decoder.blocks()[1].keys is keys
 
 
+def test_nodes_share_the_texts_of_their_labels() -> None:
+    """A thousand nodes have a thousand times the same names, and each is in memory once, for all its series."""
+    blocks = (block(CPU, {("a long name", "user"): 1, ("a long name", "idle"): 1}),)
+    first, second = Stream(*blocks), Stream(*blocks)
+    for stream in (first, second):
+        stream.sent(*blocks)
+    texts = [key[0] for stream in (first, second) for key in stream.decoder.blocks()[0].keys]
+    assert len({id(text) for text in texts}) == 1
+    assert first.decoder.blocks()[0].family.help is second.decoder.blocks()[0].family.help
+
+
 def test_a_keyframe_every_twelfth() -> None:
     """The first tick of a file and every twelfth after it say everything."""
     stream = Stream(block(LOAD, {(): 1}))
