@@ -193,28 +193,32 @@ class Body(_message.Message):
     def __init__(self, more: _Optional[_Union[Schema, _Mapping]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Schema(_message.Message):
-    __slots__ = ("symbols", "family_name", "family_help", "family_type", "family_labels", "label_names", "slot_family", "keys", "slot_scale", "slot_scope")
+    __slots__ = ("families", "symbols", "slot_family", "keys", "slot_scale", "slot_scope")
+    FAMILIES_FIELD_NUMBER: _ClassVar[int]
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_NAME_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_HELP_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_TYPE_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_LABELS_FIELD_NUMBER: _ClassVar[int]
-    LABEL_NAMES_FIELD_NUMBER: _ClassVar[int]
     SLOT_FAMILY_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     SLOT_SCALE_FIELD_NUMBER: _ClassVar[int]
     SLOT_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    families: _containers.RepeatedCompositeFieldContainer[Family]
     symbols: _containers.RepeatedScalarFieldContainer[str]
-    family_name: _containers.RepeatedScalarFieldContainer[int]
-    family_help: _containers.RepeatedScalarFieldContainer[int]
-    family_type: _containers.RepeatedScalarFieldContainer[int]
-    family_labels: _containers.RepeatedScalarFieldContainer[int]
-    label_names: _containers.RepeatedScalarFieldContainer[int]
     slot_family: _containers.RepeatedScalarFieldContainer[int]
     keys: _containers.RepeatedScalarFieldContainer[int]
     slot_scale: _containers.RepeatedScalarFieldContainer[int]
     slot_scope: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, symbols: _Optional[_Iterable[str]] = ..., family_name: _Optional[_Iterable[int]] = ..., family_help: _Optional[_Iterable[int]] = ..., family_type: _Optional[_Iterable[int]] = ..., family_labels: _Optional[_Iterable[int]] = ..., label_names: _Optional[_Iterable[int]] = ..., slot_family: _Optional[_Iterable[int]] = ..., keys: _Optional[_Iterable[int]] = ..., slot_scale: _Optional[_Iterable[int]] = ..., slot_scope: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ..., symbols: _Optional[_Iterable[str]] = ..., slot_family: _Optional[_Iterable[int]] = ..., keys: _Optional[_Iterable[int]] = ..., slot_scale: _Optional[_Iterable[int]] = ..., slot_scope: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Family(_message.Message):
+    __slots__ = ("name", "help", "type", "labels")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    help: str
+    type: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., help: _Optional[str] = ..., type: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Tick(_message.Message):
     __slots__ = ("keyframe", "unix_ms", "boot_ms", "turn_step", "delta", "scale_step", "scale", "order")

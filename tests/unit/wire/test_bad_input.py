@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent.errors import ProtocolError
 from agent.wire.decoder import Decoder
 from agent.wire.encoder import Encoder
-from agent.wire.ingest_pb2 import Body, Order, Record, Schema, Tick
+from agent.wire.ingest_pb2 import Body, Family, Order, Record, Schema, Tick
 from agent.wire.limits import LIMITS, SEQUENCE_MAX
 from agent.wire.record import deflated, pack, unpack
 from tests.unit.wire.batches import FAMILIES, batches, block, exactly
@@ -200,57 +200,58 @@ def test_a_slot_that_has_ended(tick: Tick) -> None:
     assert exactly(decoder.blocks()) == exactly(BLOCKS)
 
 
-def family(**columns: object) -> Schema:
-    """One gauge ``x{a="..."}`` without slots, with these columns in place of its own."""
-    return Schema(
-        **{
-            "symbols": ["x", "a"],
-            "family_name": [0],
-            "family_help": [0],
-            "family_type": [2],
-            "family_labels": [1],
-            "label_names": [1],
-            **columns,
-        }
-    )
+def gauge(**fields: object) -> Family:
+    """``x{a="..."}``, with these fields in place of its own."""
+    return Family(**{"name": "x", "type": 2, "labels": ["a"], **fields})
+
+
+def slots(*families: int, **columns: object) -> Schema:
+    """Slots of one gauge, with these columns in place of their own."""
+    one = {"symbols": ["x"], "slot_family": families, "keys": [0] * len(families), "slot_scale": [2] * len(families)}
+    return Schema(families=[gauge()], **{**one, **columns})
 
 
 @pytest.mark.parametrize(
     "schema",
     [
-        family(family_type=[0]),
-        family(family_type=[6]),
-        family(family_name=[2]),
-        family(family_help=[HUGE]),
-        family(family_name=[0, 0]),
-        family(family_labels=[2]),
-        family(family_labels=[HUGE]),
-        family(family_labels=[2], label_names=[1, 1]),
-        family(symbols=['x{a="1"} 1\ny', "a"]),
-        family(symbols=["x\n", "a"]),
-        family(symbols=["x", "a b"]),
-        family(symbols=["x", "é"]),
-        family(symbols=["", "a"]),
-        family(symbols=["x", "le"], family_type=[4]),
-        family(symbols=["x", "a", "h" * (LIMITS.help + 1)], family_help=[2]),
-        family(slot_family=[0], keys=[0], slot_scale=[23]),
+        Schema(families=[gauge(type=0)]),
+        Schema(families=[gauge(type=6)]),
+        Schema(families=[gauge(name='x{a="1"} 1\ny')]),
+        Schema(families=[gauge(name="x\n")]),
+        Schema(families=[gauge(name="")]),
+        Schema(families=[gauge(labels=["a b"])]),
+        Schema(families=[gauge(labels=["é"])]),
+        Schema(families=[gauge(labels=["a", "a"])]),
+        Schema(families=[gauge(labels=["le"], type=4)]),
+        Schema(families=[gauge(help="h" * (LIMITS.help + 1))]),
+        slots(0, slot_scale=[23]),
+        slots(0, slot_scale=[]),
+        slots(1),
+        slots(-1),
+        slots(0, 1),
+        slots(0, -1),
+        slots(0, keys=[]),
+        slots(0, keys=[0, 0]),
+        slots(0, keys=[1]),
+        slots(0, keys=[HUGE]),
+        slots(0, 0),
     ],
 )
 def test_a_schema_that_would_spoil_an_exposition(schema: Schema) -> None:
-    """Names that are none, symbols that are not there, columns that differ, labels twice."""
+    """Names that are none, families and symbols that are not there, columns that differ, labels and series twice."""
     with pytest.raises(ProtocolError):
         Decoder(schema)
-    Decoder(family(slot_family=[0], keys=[0], slot_scale=[2]))
+    Decoder(slots(0))
 
 
 def test_a_schema_has_bounds() -> None:
     """So many slots and families; and so much text, because one long symbol may be in every label."""
     few = LIMITS._replace(slots=2, families=1, text=10)
-    Decoder(family(slot_family=[0, 0], keys=[0, 1], slot_scale=[0, 0]), few)
+    Decoder(slots(0, 0, keys=[0, 1], symbols=["x", "a"]), few)
     for schema in (
-        family(slot_family=[0] * 3, keys=[0, 1, 2], symbols=["x", "a", "b"], slot_scale=[0] * 3),
-        family(family_name=[0, 0], family_help=[0, 0], family_type=[2, 2], family_labels=[0, 0], label_names=[]),
-        family(symbols=["x", "a", "t" * 11], slot_family=[0], keys=[2], slot_scale=[0]),
+        slots(0, 0, 0, keys=[0, 1, 2], symbols=["x", "a", "b"]),
+        Schema(families=[gauge(), gauge()]),
+        slots(0, symbols=["t" * 11]),
     ):
         with pytest.raises(ProtocolError):
             Decoder(schema, few)
