@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import containers, eviction, facts, forecast, node, whole
+from benchmarks import containers, eviction, facts, forecast, node, spool, stream, whole, wire
 from benchmarks.node import Row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -16,16 +16,19 @@ RESULTS = Path(__file__).parent / "results.json"
 
 def main() -> int:
     found, rows = facts.facts(), node.rows()
-    rows += [*containers.rows(), *whole.rows(), *eviction.rows()]
+    rows += [*containers.rows(), *whole.rows(), *eviction.rows(), *spool.rows(), *stream.rows()]
+    sizes = wire.rows()
     replayed, badly = forecast.report()
     print(f"\n{machine()}\n")
     print(table(rows))
+    print(f"\n{wire.table(sizes)}")
     print(f"\n{replayed}")
     print("\n| what the house is built on | |\n|---|---:|")
     print("\n".join(f"| {fact.what} | {fact.figure:.1f} {fact.unit} |" for fact in found))
     results = {"machine": machine(), "rows": [r._asdict() for r in rows], "facts": [f._asdict() for f in found]}
+    results["wire"] = [size._asdict() for size in sizes]
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    missed = [*(row.what for row in rows if not row.met), *badly]
+    missed = [*(row.what for row in (*rows, *sizes) if not row.met), *badly]
     for what in missed:
         print(f"goal missed: {what}", file=sys.stderr)
     return 1 if missed else 0

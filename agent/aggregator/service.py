@@ -40,6 +40,7 @@ OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_concurrent_streams", 4),
     ("grpc.compression_enabled_algorithms_bitset", 1),  # records are compressed already
+    ("grpc.http2.bdp_probe", 0),  # a ping with each message, to find a window for more than we send
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # below what agents use, else they are sent away

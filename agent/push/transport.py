@@ -34,6 +34,7 @@ OPTIONS: Final = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.compression_enabled_algorithms_bitset", 1),  # records are compressed already
+    ("grpc.http2.bdp_probe", 0),  # a ping with each message, to find a window for more than we send
     ("grpc.enable_retries", 0),
     ("grpc.service_config_disable_resolution", 1),
 )

@@ -193,56 +193,52 @@ class Body(_message.Message):
     def __init__(self, more: _Optional[_Union[Schema, _Mapping]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Schema(_message.Message):
-    __slots__ = ("symbols", "family_name", "family_help", "family_type", "family_labels", "label_names", "slot_family", "keys", "slot_scale", "slot_scope")
+    __slots__ = ("families", "symbols", "slot_family", "keys", "slot_scale", "slot_scope")
+    FAMILIES_FIELD_NUMBER: _ClassVar[int]
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_NAME_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_HELP_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_TYPE_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_LABELS_FIELD_NUMBER: _ClassVar[int]
-    LABEL_NAMES_FIELD_NUMBER: _ClassVar[int]
     SLOT_FAMILY_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     SLOT_SCALE_FIELD_NUMBER: _ClassVar[int]
     SLOT_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    families: _containers.RepeatedCompositeFieldContainer[Family]
     symbols: _containers.RepeatedScalarFieldContainer[str]
-    family_name: _containers.RepeatedScalarFieldContainer[int]
-    family_help: _containers.RepeatedScalarFieldContainer[int]
-    family_type: _containers.RepeatedScalarFieldContainer[int]
-    family_labels: _containers.RepeatedScalarFieldContainer[int]
-    label_names: _containers.RepeatedScalarFieldContainer[int]
     slot_family: _containers.RepeatedScalarFieldContainer[int]
     keys: _containers.RepeatedScalarFieldContainer[int]
     slot_scale: _containers.RepeatedScalarFieldContainer[int]
     slot_scope: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, symbols: _Optional[_Iterable[str]] = ..., family_name: _Optional[_Iterable[int]] = ..., family_help: _Optional[_Iterable[int]] = ..., family_type: _Optional[_Iterable[int]] = ..., family_labels: _Optional[_Iterable[int]] = ..., label_names: _Optional[_Iterable[int]] = ..., slot_family: _Optional[_Iterable[int]] = ..., keys: _Optional[_Iterable[int]] = ..., slot_scale: _Optional[_Iterable[int]] = ..., slot_scope: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ..., symbols: _Optional[_Iterable[str]] = ..., slot_family: _Optional[_Iterable[int]] = ..., keys: _Optional[_Iterable[int]] = ..., slot_scale: _Optional[_Iterable[int]] = ..., slot_scope: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Family(_message.Message):
+    __slots__ = ("name", "help", "type", "labels")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    help: str
+    type: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., help: _Optional[str] = ..., type: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Tick(_message.Message):
-    __slots__ = ("keyframe", "unix_ms", "boot_ms", "int_step", "int_delta", "real_step", "real_bits", "wide_step", "wide", "scale_step", "scale", "order")
+    __slots__ = ("keyframe", "unix_ms", "boot_ms", "turn_step", "delta", "scale_step", "scale", "order")
     KEYFRAME_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     BOOT_MS_FIELD_NUMBER: _ClassVar[int]
-    INT_STEP_FIELD_NUMBER: _ClassVar[int]
-    INT_DELTA_FIELD_NUMBER: _ClassVar[int]
-    REAL_STEP_FIELD_NUMBER: _ClassVar[int]
-    REAL_BITS_FIELD_NUMBER: _ClassVar[int]
-    WIDE_STEP_FIELD_NUMBER: _ClassVar[int]
-    WIDE_FIELD_NUMBER: _ClassVar[int]
+    TURN_STEP_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
     SCALE_STEP_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     keyframe: bool
     unix_ms: int
     boot_ms: int
-    int_step: _containers.RepeatedScalarFieldContainer[int]
-    int_delta: _containers.RepeatedScalarFieldContainer[int]
-    real_step: _containers.RepeatedScalarFieldContainer[int]
-    real_bits: _containers.RepeatedScalarFieldContainer[int]
-    wide_step: _containers.RepeatedScalarFieldContainer[int]
-    wide: _containers.RepeatedScalarFieldContainer[bytes]
+    turn_step: _containers.RepeatedScalarFieldContainer[int]
+    delta: _containers.RepeatedScalarFieldContainer[int]
     scale_step: _containers.RepeatedScalarFieldContainer[int]
     scale: _containers.RepeatedScalarFieldContainer[int]
     order: Order
-    def __init__(self, keyframe: _Optional[bool] = ..., unix_ms: _Optional[int] = ..., boot_ms: _Optional[int] = ..., int_step: _Optional[_Iterable[int]] = ..., int_delta: _Optional[_Iterable[int]] = ..., real_step: _Optional[_Iterable[int]] = ..., real_bits: _Optional[_Iterable[int]] = ..., wide_step: _Optional[_Iterable[int]] = ..., wide: _Optional[_Iterable[bytes]] = ..., scale_step: _Optional[_Iterable[int]] = ..., scale: _Optional[_Iterable[int]] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+    def __init__(self, keyframe: _Optional[bool] = ..., unix_ms: _Optional[int] = ..., boot_ms: _Optional[int] = ..., turn_step: _Optional[_Iterable[int]] = ..., delta: _Optional[_Iterable[int]] = ..., scale_step: _Optional[_Iterable[int]] = ..., scale: _Optional[_Iterable[int]] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("step",)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
+from operator import sub
+from sys import intern
 from typing import Final, NamedTuple
 
 from agent.errors import ProtocolError
 from agent.model import Block, Family, Key, Type
+from agent.wire import ingest_pb2 as pb
 from agent.wire.ingest_pb2 import Schema
 from agent.wire.limits import LIMITS, Limits
+from agent.wire.scales import byte_of
 
 TYPES: Final[tuple[Type, ...]] = ("counter", "gauge", "untyped", "histogram", "summary")
 FLAT: Final = ("histogram", "summary")
 SUFFIXES: Final = frozenset(("", "_bucket", "_sum", "_count"))
-SCALE_MAX: Final = 22  # 10^22 is the largest power of ten that is a double
-INTEGER: Final = -1  # the scale of a slot whose values are ints
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
@@ -65,20 +67,13 @@ class Table:
     def describe(self, first_slot: int, first_family: int, scales: Sequence[int]) -> Schema:
         """The families and slots from those numbers on."""
         symbols: dict[str, int] = {}
-
-        def symbol(text: str) -> int:
-            return symbols.setdefault(text, len(symbols))
-
         message = Schema(slot_scale=scales)
         for name, kind, text, labels in islice(self._families, first_family, None):
-            message.family_name.append(symbol(name))
-            message.family_help.append(symbol(text[: LIMITS.help]))
-            message.family_type.append(1 + TYPES.index(kind))
-            message.family_labels.append(len(labels))
-            message.label_names.extend(map(symbol, labels))
+            message.families.add(name=name, help=_utf8(text[: LIMITS.help]), type=1 + TYPES.index(kind), labels=labels)
         slots = self.slots[first_slot:]
-        message.slot_family.extend([slot.family for slot in slots])
-        message.keys.extend([symbol(text) for slot in slots for text in slot.key])
+        numbers = [slot.family for slot in slots]
+        message.slot_family.extend(map(sub, numbers, [0, *numbers]))
+        message.keys.extend([symbols.setdefault(text, len(symbols)) for slot in slots for text in slot.key])
         message.symbols.extend(map(_utf8, symbols))
         return message
 
@@ -93,66 +88,63 @@ def _utf8(text: str) -> str:
 
 
 class Named(NamedTuple):
-    """What the other end knows after some Schema messages. Immutable: a refused message leaves it as it was."""
+    """What the other end knows after some Schema messages. Immutable: a refused message leaves it as it was.
+
+    ``numbers`` and ``keys`` are of the slots: which of the families each is of, and its labels.
+    """
 
     families: tuple[Family, ...] = ()
-    slots: tuple[Slot, ...] = ()
-    known: frozenset[Slot] = frozenset()
+    numbers: tuple[int, ...] = ()
+    keys: tuple[Key, ...] = ()
+    scales: bytes = b""  # as ``byte_of``
     text: int = 0
 
     def extended(self, schema: Schema, limits: Limits) -> Named:
         """Raises ProtocolError."""
-        families = self.families + tuple(_families(schema))
-        if len(families) > limits.families or len(self.slots) + len(schema.slot_family) > limits.slots:
-            raise ProtocolError(f"{len(schema.slot_family)} more series in {len(families)} families")
-        if any(len(family.help) > limits.help for family in families[len(self.families) :]):
-            raise ProtocolError("a HELP text that is too long")
-        slots = tuple(_slots(schema, families))
-        text = self.text + sum(sum(map(len, slot.key)) for slot in slots)
+        if len(self.families) + len(schema.families) > limits.families:
+            raise ProtocolError(f"{len(schema.families)} more families")
+        if len(self.keys) + len(schema.slot_family) > limits.slots:
+            raise ProtocolError(f"{len(schema.slot_family)} more series")
+        if len(schema.slot_scale) != len(schema.slot_family):
+            raise ProtocolError("scales that are not one for each slot")
+        families = self.families + tuple([_family(one, limits) for one in schema.families])
+        numbers = tuple(accumulate(schema.slot_family))
+        if numbers and not 0 <= min(numbers) <= max(numbers) < len(families):
+            raise ProtocolError("a family that is not there")
+        scales = self.scales + bytes(map(byte_of, schema.slot_scale))
+        new = tuple(_keys(schema, [families[number] for number in numbers]))
+        text = self.text + sum(sum(map(len, key)) for key in new)
         if text > limits.text:
             raise ProtocolError(f"labels of {text} characters")
-        known = self.known.union(slots)
-        if len(known) < len(self.slots) + len(slots):
+        numbers, keys = self.numbers + numbers, self.keys + new
+        if len(set(zip(numbers, keys, strict=True))) < len(keys):
             raise ProtocolError("a series that is there twice")
-        return Named(families, self.slots + slots, known, text)
+        return Named(families, numbers, keys, scales, text)
 
 
-def _families(schema: Schema) -> Iterator[Family]:
-    symbols, names = schema.symbols, iter(schema.label_names)
-    columns = (schema.family_name, schema.family_help, schema.family_type, schema.family_labels)
-    if len(set(map(len, columns))) > 1 or sum(schema.family_labels) != len(schema.label_names):
-        raise ProtocolError("columns of families that differ in length")
+def _family(said: pb.Family, limits: Limits) -> Family:
+    if not 1 <= said.type <= len(TYPES) or len(said.help) > limits.help:
+        raise ProtocolError("a family of no type, or with a HELP text that is too long")
+    labels, kind = tuple(map(intern, said.labels)), TYPES[said.type - 1]
+    if not _METRIC.fullmatch(said.name) or not all(map(_LABEL.fullmatch, labels)):
+        raise ProtocolError(f"a name that is none: {said.name[:80]!r} {labels!r:.80}")
+    every = (*labels, "le", "quantile") if kind in FLAT else labels
+    if len(set(every)) < len(every):
+        raise ProtocolError(f"a label that is there twice: {said.name[:80]}")
+    return Family(intern(said.name), kind, intern(said.help), labels)
+
+
+def _keys(schema: Schema, families: list[Family]) -> Iterator[Key]:
+    """``families`` are of the slots. A text is one object, for all slots and for all nodes."""
+    symbols, keys = list(map(intern, schema.symbols)), iter(schema.keys)
+    arities = [len(family.labels) + 2 * (family.type in FLAT) for family in families]
+    if sum(arities) != len(schema.keys):
+        raise ProtocolError("keys that are more or fewer than the slots' labels")
     try:
-        for name, text, number, count in zip(*columns, strict=True):
-            labels = tuple(symbols[index] for index in islice(names, count))
-            kind = TYPES[number - 1 if number else len(TYPES)]
-            family = Family(symbols[name], kind, symbols[text], labels)
-            if not _METRIC.fullmatch(family.name) or not all(map(_LABEL.fullmatch, labels)):
-                raise ProtocolError(f"a name that is none: {family.name[:80]!r} {labels!r:.80}")
-            every = (*labels, "le", "quantile") if kind in FLAT else labels
-            if len(set(every)) < len(every):
-                raise ProtocolError(f"a label that is there twice: {family.name[:80]}")
-            yield family
-    except IndexError:
-        raise ProtocolError("a symbol or a type that is not there") from None
-
-
-def _slots(schema: Schema, families: tuple[Family, ...]) -> Iterator[Slot]:
-    symbols, keys = schema.symbols, iter(schema.keys)
-    try:
-        arities = [len(family.labels) + 2 * (family.type in FLAT) for family in families]
-        if sum(arities[number] for number in schema.slot_family) != len(schema.keys):
-            raise ProtocolError("keys that are more or fewer than the slots' labels")
-        for number in schema.slot_family:
-            key = tuple(symbols[index] for index in islice(keys, arities[number]))
-            if families[number].type in FLAT and key[0] not in SUFFIXES:
+        for family, arity in zip(families, arities, strict=True):
+            key = tuple([symbols[index] for index in islice(keys, arity)])
+            if family.type in FLAT and key[0] not in SUFFIXES:
                 raise ProtocolError(f"a suffix that is none: {key[0][:80]!r}")
-            yield Slot(number, key)
+            yield key
     except IndexError:
-        raise ProtocolError("a symbol or a family that is not there") from None
-
-
-def check_scales(scales: Sequence[int], count: int) -> None:
-    """Raises ProtocolError."""
-    if len(scales) != count or not all(INTEGER <= scale <= SCALE_MAX for scale in scales):
-        raise ProtocolError("scales that are none, or not one for each slot")
+        raise ProtocolError("a symbol that is not there") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from agent.wire.ingest_pb2 import AgentMessage, Body, Event, Header, Lane, Lost, Record, Schema
+from agent.wire.ingest_pb2 import AgentMessage, Body, Event, Family, Header, Lane, Lost, Record, Schema
 from tests.aggregator.agent_end import GOODBYE, AgentEnd, Told, hello
 from tests.aggregator.running import Running, eventually, start_aggregator
 from tests.unit.wire.batches import FAMILIES, block
@@ -202,7 +202,7 @@ def test_a_schema_that_is_refused(running: Running) -> None:
     with AgentEnd(running.grpc) as end:
         end.send(hello(told.listed())).welcome()
         header = told.header(BLOCKS)
-        header.header.schema.CopyFrom(Schema(symbols=["no name"], family_name=[0], family_help=[0], family_type=[1]))
+        header.header.schema.CopyFrom(Schema(families=[Family(name="no name", type=1)]))
         end.send(header, told.tick(BLOCKS)).acked(told, 1)
         end.send(told.header(BLOCKS), told.tick(BLOCKS)).acked(told, 2)
         assert running.request(METRICS).status == 200

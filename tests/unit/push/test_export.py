@@ -94,6 +94,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
+def test_a_session_spans_its_first_and_last_record(tmp_path: Path) -> None:
+    """By the agent's wall clock, whichever of them are keyframes; one that was set back too."""
+    writer = Writer(tmp_path / "spool", Limits())
+    for number, unix_ms in enumerate((T0, T0 + 5_000, T0 - 60_000, T0 + 20_000)):
+        writer.tick(number, unix_ms)
+    writer.spool.close()
+    (held,) = [one for one in export.spools(Disk(), str(tmp_path / "spool")) if one.key.lane == SAMPLES]
+    assert export.span_ms(Disk(), str(tmp_path / "spool"), held) == (T0, T0 + 20_000)
+
+
 def exported(root: Path) -> tuple[export.Exported, list[str]]:
     out = io.BytesIO()
     done = export.openmetrics(Disk(), str(root), out)

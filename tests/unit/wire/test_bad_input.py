@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from agent.errors import ProtocolError
 from agent.wire.decoder import Decoder
 from agent.wire.encoder import Encoder
-from agent.wire.ingest_pb2 import Body, Order, Record, Schema, Tick
+from agent.wire.ingest_pb2 import Body, Family, Order, Record, Schema, Tick
 from agent.wire.limits import LIMITS, SEQUENCE_MAX
-from agent.wire.record import pack, unpack
+from agent.wire.record import deflated, pack, unpack
 from tests.unit.wire.batches import FAMILIES, batches, block, exactly
 
 SID = bytes(16)
@@ -80,7 +80,7 @@ def test_a_mutated_body_is_a_state_or_refused(sent: list[tuple[object, ...]], da
 
 def sealed(plain: bytes) -> bytes:
     """A record around any body."""
-    squeezed = zlib.compress(plain)
+    squeezed = deflated(plain)
     return Record(
         sid=SID, seq=1, body_bytes=len(plain), body_crc32=zlib.crc32(plain), body=squeezed
     ).SerializeToString()
@@ -88,7 +88,7 @@ def sealed(plain: bytes) -> bytes:
 
 def test_bombs_and_lies_about_sizes() -> None:
     """Inflating stops at the declared size, and that has a bound: 64 MiB of zeros cost less than 3 MiB."""
-    bomb = zlib.compress(bytes(64 << 20), 9)
+    bomb = zlib.compress(bytes(64 << 20), 9, -15)
     tracemalloc.start()
     try:
         for declared in (0, 10, LIMITS.body_bytes, LIMITS.body_bytes + 1, 64 << 20, 0xFFFFFFFF):
@@ -115,6 +115,7 @@ def test_bombs_and_lies_about_sizes() -> None:
         lambda record: setattr(record, "body", record.body[:-1]),
         lambda record: setattr(record, "body", record.body + b"\0"),
         lambda record: setattr(record, "body", b""),
+        lambda record: setattr(record, "body", zlib.compress(b"x")),
     ],
 )
 def test_a_record_that_is_not_what_it_says(change: Callable[[Record], None]) -> None:
@@ -141,28 +142,27 @@ HUGE = 0xFFFFFFFF
     "body",
     [
         Body(),
-        Body(tick=Tick(int_step=[5], int_delta=[1])),  # no such slot
-        Body(tick=Tick(int_step=[HUGE, HUGE], int_delta=[1, 1])),  # sums that would overflow
-        Body(tick=Tick(int_step=[0], int_delta=[1])),
-        Body(tick=Tick(int_step=[1, 0], int_delta=[1, 1])),
-        Body(tick=Tick(int_step=[1], int_delta=[])),
-        Body(tick=Tick(int_step=[1], int_delta=[1, 2])),
-        Body(tick=Tick(int_step=[1] * 5, int_delta=[1] * 5)),
-        Body(tick=Tick(int_step=[3], int_delta=[2**63 - 1])),  # 7 + that has more than 64 bits
-        Body(tick=Tick(real_step=[1])),
-        Body(tick=Tick(real_step=[9], real_bits=[0])),
-        Body(tick=Tick(int_step=[1], int_delta=[1], real_step=[1], real_bits=[0])),
-        Body(tick=Tick(wide_step=[3], wide=[bytes(131)])),
-        Body(tick=Tick(wide_step=[3, 1], wide=[b""])),
+        Body(tick=Tick(turn_step=[5], delta=[1])),  # no such slot
+        Body(tick=Tick(turn_step=[HUGE, HUGE], delta=[1, 1])),  # sums that would overflow
+        Body(tick=Tick(turn_step=[0], delta=[1])),
+        Body(tick=Tick(turn_step=[1, 0], delta=[1, 1])),
+        Body(tick=Tick(turn_step=[1], delta=[])),
+        Body(tick=Tick(turn_step=[1], delta=[1, 2])),
+        Body(tick=Tick(turn_step=[1] * 5, delta=[1] * 5)),
+        Body(tick=Tick(turn_step=[3], delta=[2**63 - 1])),  # 7 + that has more than 64 bits
         Body(tick=Tick(scale_step=[1], scale=[23])),
-        Body(tick=Tick(scale_step=[1], scale=[-2])),
+        Body(tick=Tick(scale_step=[1], scale=[-4])),
+        Body(tick=Tick(scale_step=[1], scale=[])),
         Body(tick=Tick(scale_step=[HUGE], scale=[1])),
-        Body(tick=Tick(scale_step=[1], scale=[5], int_step=[9], int_delta=[1])),  # the first half is good
+        Body(tick=Tick(scale_step=[1, 0], scale=[1, 1])),
+        Body(tick=Tick(scale_step=[1], scale=[5], turn_step=[9], delta=[1])),  # the first half is good
         Body(tick=Tick(order=Order(step=[1, 1, 1, 1, 1]))),
         Body(tick=Tick(order=Order(step=[1, 1, -1]))),
         Body(tick=Tick(order=Order(step=[0]))),
+        Body(tick=Tick(order=Order(step=[-(2**31)]))),
         Body(tick=Tick(order=Order(step=[1, 2, -1, 2]))),  # cpu is in two places
-        Body(tick=Tick(keyframe=True, int_step=[1], int_delta=[1])),  # three slots have none
+        Body(tick=Tick(keyframe=True, delta=[1])),  # three slots have none
+        Body(tick=Tick(keyframe=True, delta=[1] * 5)),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[7], slot_scale=[-1])),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[0], keys=[0], slot_scale=[-1])),
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[0], keys=[0, 0, 0], slot_scale=[-1])),
@@ -186,8 +186,8 @@ def test_a_tick_that_contradicts_itself(body: Body) -> None:
 @pytest.mark.parametrize(
     "tick",
     [
-        Tick(int_step=[3], int_delta=[1]),  # it has ended, and is in no order
-        Tick(int_step=[3], int_delta=[1], order=Order(step=[1, 1])),
+        Tick(turn_step=[3], delta=[1]),  # it has ended, and is in no order
+        Tick(turn_step=[3], delta=[1], order=Order(step=[1, 1])),
         Tick(order=Order(step=[1, 1, 1])),  # back in the order, but without a value
     ],
 )
@@ -200,57 +200,58 @@ def test_a_slot_that_has_ended(tick: Tick) -> None:
     assert exactly(decoder.blocks()) == exactly(BLOCKS)
 
 
-def family(**columns: object) -> Schema:
-    """One gauge ``x{a="..."}`` without slots, with these columns in place of its own."""
-    return Schema(
-        **{
-            "symbols": ["x", "a"],
-            "family_name": [0],
-            "family_help": [0],
-            "family_type": [2],
-            "family_labels": [1],
-            "label_names": [1],
-            **columns,
-        }
-    )
+def gauge(**fields: object) -> Family:
+    """``x{a="..."}``, with these fields in place of its own."""
+    return Family(**{"name": "x", "type": 2, "labels": ["a"], **fields})
+
+
+def slots(*families: int, **columns: object) -> Schema:
+    """Slots of one gauge, with these columns in place of their own."""
+    one = {"symbols": ["x"], "slot_family": families, "keys": [0] * len(families), "slot_scale": [2] * len(families)}
+    return Schema(families=[gauge()], **{**one, **columns})
 
 
 @pytest.mark.parametrize(
     "schema",
     [
-        family(family_type=[0]),
-        family(family_type=[6]),
-        family(family_name=[2]),
-        family(family_help=[HUGE]),
-        family(family_name=[0, 0]),
-        family(family_labels=[2]),
-        family(family_labels=[HUGE]),
-        family(family_labels=[2], label_names=[1, 1]),
-        family(symbols=['x{a="1"} 1\ny', "a"]),
-        family(symbols=["x\n", "a"]),
-        family(symbols=["x", "a b"]),
-        family(symbols=["x", "é"]),
-        family(symbols=["", "a"]),
-        family(symbols=["x", "le"], family_type=[4]),
-        family(symbols=["x", "a", "h" * (LIMITS.help + 1)], family_help=[2]),
-        family(slot_family=[0], keys=[0], slot_scale=[23]),
+        Schema(families=[gauge(type=0)]),
+        Schema(families=[gauge(type=6)]),
+        Schema(families=[gauge(name='x{a="1"} 1\ny')]),
+        Schema(families=[gauge(name="x\n")]),
+        Schema(families=[gauge(name="")]),
+        Schema(families=[gauge(labels=["a b"])]),
+        Schema(families=[gauge(labels=["é"])]),
+        Schema(families=[gauge(labels=["a", "a"])]),
+        Schema(families=[gauge(labels=["le"], type=4)]),
+        Schema(families=[gauge(help="h" * (LIMITS.help + 1))]),
+        slots(0, slot_scale=[23]),
+        slots(0, slot_scale=[]),
+        slots(1),
+        slots(-1),
+        slots(0, 1),
+        slots(0, -1),
+        slots(0, keys=[]),
+        slots(0, keys=[0, 0]),
+        slots(0, keys=[1]),
+        slots(0, keys=[HUGE]),
+        slots(0, 0),
     ],
 )
 def test_a_schema_that_would_spoil_an_exposition(schema: Schema) -> None:
-    """Names that are none, symbols that are not there, columns that differ, labels twice."""
+    """Names that are none, families and symbols that are not there, columns that differ, labels and series twice."""
     with pytest.raises(ProtocolError):
         Decoder(schema)
-    Decoder(family(slot_family=[0], keys=[0], slot_scale=[2]))
+    Decoder(slots(0))
 
 
 def test_a_schema_has_bounds() -> None:
     """So many slots and families; and so much text, because one long symbol may be in every label."""
     few = LIMITS._replace(slots=2, families=1, text=10)
-    Decoder(family(slot_family=[0, 0], keys=[0, 1], slot_scale=[0, 0]), few)
+    Decoder(slots(0, 0, keys=[0, 1], symbols=["x", "a"]), few)
     for schema in (
-        family(slot_family=[0] * 3, keys=[0, 1, 2], symbols=["x", "a", "b"], slot_scale=[0] * 3),
-        family(family_name=[0, 0], family_help=[0, 0], family_type=[2, 2], family_labels=[0, 0], label_names=[]),
-        family(symbols=["x", "a", "t" * 11], slot_family=[0], keys=[2], slot_scale=[0]),
+        slots(0, 0, 0, keys=[0, 1, 2], symbols=["x", "a", "b"]),
+        Schema(families=[gauge(), gauge()]),
+        slots(0, symbols=["t" * 11]),
     ):
         with pytest.raises(ProtocolError):
             Decoder(schema, few)
@@ -259,7 +260,7 @@ def test_a_schema_has_bounds() -> None:
 def test_the_largest_body_costs_bounded_memory() -> None:
     """A million entries in a column are refused by their number, before anything is made of them."""
     decoder, _ = begun()
-    body = Body(tick=Tick(int_step=[1] * 400_000, int_delta=[1] * 400_000))
+    body = Body(tick=Tick(turn_step=[1] * 400_000, delta=[1] * 400_000))
     wide = Body(more=Schema(symbols=["x"], slot_family=[1] * 400_000, keys=[0] * 400_000, slot_scale=[0] * 400_000))
     tracemalloc.start()
     try:
@@ -274,5 +275,5 @@ def test_the_largest_body_costs_bounded_memory() -> None:
 def test_a_file_begins_with_a_keyframe() -> None:
     """A tick that says what changed since another is of no use without that one."""
     decoder = Decoder(Encoder().begin(BLOCKS))
-    refused(decoder, Body(tick=Tick(int_step=[1], int_delta=[1])))
+    refused(decoder, Body(tick=Tick(turn_step=[1], delta=[1])))
     assert decoder.blocks() == ()

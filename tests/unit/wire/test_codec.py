@@ -66,48 +66,79 @@ def test_equal_is_not_the_same(values: list[float]) -> None:
 
 
 def test_nan_payloads_and_infinities() -> None:
-    """A stale marker is a NaN with a payload; another payload is another value, the same one is not sent again."""
+    """A stale marker is a NaN with a payload; another payload is another value."""
     stale, other = (struct.unpack("<d", struct.pack("<Q", raw))[0] for raw in (0x7FF0000000000002, 0xFFF8000000000001))
     stream = Stream(block(LOAD, {(): stale}))
-    assert list(stream.sent(block(LOAD, {(): stale})).tick.real_bits) == [0x7FF0000000000002]
-    assert not stream.sent(block(LOAD, {(): stale})).tick.real_bits
-    assert list(stream.sent(block(LOAD, {(): other})).tick.real_bits) == [0xFFF8000000000001]
-    for value in (float("inf"), float("-inf"), -0.0, 5e-324, 0.1):
+    for value in (stale, stale, other, float("inf"), float("-inf"), -0.0, 0.0, 5e-324, 0.1):
         stream.sent(block(LOAD, {(): value}))
     assert bits(stream.decoder.blocks()[0].values[0]) == bits(0.1)
 
 
 def test_only_what_changed_is_sent() -> None:
-    """A tick names the slots whose value is another, as integers at their scale, less what they were."""
+    """A tick has the integers, at their scale, of the slots whose value is another, less what they were."""
     stream = Stream(block(CPU, {("0", "user"): 10.25, ("0", "idle"): 99.5}), block(FAULTS, {("a",): 7}))
     first = stream.sent(block(CPU, {("0", "user"): 10.25, ("0", "idle"): 99.5}), block(FAULTS, {("a",): 7}))
-    assert (list(first.tick.int_step), list(first.tick.int_delta)) == ([1, 1, 1], [1025, 995, 7])
+    assert (list(first.tick.turn_step), list(first.tick.delta)) == ([], [1025, 995, 7])
     assert first.tick.keyframe
     second = stream.sent(block(CPU, {("0", "user"): 10.5, ("0", "idle"): 99.5}), block(FAULTS, {("a",): 9}))
-    assert (list(second.tick.int_step), list(second.tick.int_delta)) == ([1, 2], [25, 2])
+    assert (list(second.tick.turn_step), list(second.tick.delta)) == ([1, 2], [25, 2])
     assert not second.tick.keyframe
-    assert not second.tick.real_step
     assert not second.HasField("more")
     assert not second.tick.HasField("order")
 
 
+def test_what_moves_is_named_when_it_begins_to_and_when_it_ends() -> None:
+    """What moved in the tick before and does again costs its difference and nothing else."""
+    a, b = ("0", "user"), ("0", "idle")
+    stream = Stream(block(CPU, {a: 1, b: 1}))
+    ticks = [stream.sent(block(CPU, {a: n, b: 1 if n < 4 else 2})).tick for n in (1, 2, 3, 4, 5)]
+    assert [list(tick.turn_step) for tick in ticks] == [[], [1], [], [2], [2]]
+    assert [list(tick.delta) for tick in ticks] == [[1, 1], [1], [1], [1, 1], [1]]
+
+
 def test_more_decimals_change_the_scale_once() -> None:
-    """A value with more decimals than the first had makes its slot's scale finer; those after it go as integers."""
+    """A value with more decimals than the first had makes its slot's scale finer; it is said again in a keyframe."""
     stream = Stream(block(LOAD, {(): 1.5}))
     stream.sent(block(LOAD, {(): 1.5}))
     finer = stream.sent(block(LOAD, {(): 1.125})).tick
-    assert (list(finer.scale_step), list(finer.scale), list(finer.int_delta)) == ([1], [3], [1125])
+    assert (list(finer.scale_step), list(finer.scale), list(finer.delta)) == ([1], [3], [1125])
     again = stream.sent(block(LOAD, {(): 1.25})).tick
-    assert (list(again.scale_step), list(again.int_delta)) == ([], [125])
+    assert (list(again.scale_step), list(again.delta)) == ([], [125])
+    keyframe = stream.sent(block(LOAD, {(): 1.25}), keyframe=True).tick
+    assert (list(keyframe.scale_step), list(keyframe.scale), list(keyframe.delta)) == ([1], [3], [1250])
 
 
-def test_what_is_no_short_decimal_goes_as_a_double() -> None:
-    """17 digits are cheaper as 8 bytes; after a keyframe a shorter value is an integer again."""
+def test_what_is_no_short_decimal_goes_as_the_bits_of_the_double() -> None:
+    """Less those it had. In a keyframe a shorter value is a decimal number again."""
     stream = Stream(block(LOAD, {(): 0.5}))
     stream.sent(block(LOAD, {(): 0.5}))
-    assert len(stream.sent(block(LOAD, {(): 1 / 3})).tick.real_bits) == 1
-    assert len(stream.sent(block(LOAD, {(): 0.25})).tick.real_bits) == 1
-    assert list(stream.sent(block(LOAD, {(): 0.75}), keyframe=True).tick.int_delta) == [75]
+    third = stream.sent(block(LOAD, {(): 1 / 3})).tick
+    assert (list(third.scale), list(third.delta)) == ([-2], [0x3FD5555555555555])
+    assert list(stream.sent(block(LOAD, {(): 0.25})).tick.delta) == [0x3FD0000000000000 - 0x3FD5555555555555]
+    assert list(stream.sent(block(LOAD, {(): 0.75}), keyframe=True).tick.delta) == [75]
+
+
+def test_ints_of_64_bits_and_beyond() -> None:
+    """Without a sign too; one that is wider comes as the double that every reader makes of it."""
+    stream = Stream(block(LOAD, {(): 0}))
+    for value in (0, 2**63 - 1, -(2**63), 2**63 - 1, 2**63, 2**64 - 1, 0, -1):
+        stream.sent(block(LOAD, {(): value}))
+    for wide, double in ((2**64, 2.0**64), (-(2**64), -(2.0**64)), (10**400, float("inf")), (3, 3)):
+        stream.decoder.apply(stream.encoder.tick((block(LOAD, {(): wide}),), 1, 1))
+        assert [bits(value) for value in stream.decoder.blocks()[0].values] == [bits(double)]
+
+
+def test_a_keyframe_needs_the_names_and_nothing_else() -> None:
+    """Whoever knows which slots there are reads on from it: what a history is looked up by."""
+    stream = Stream(block(LOAD, {(): 1.5}), block(FAULTS, {("a",): 1}))
+    schema = stream.encoder.begin((block(LOAD, {(): 1.5}), block(FAULTS, {("a",): 1})))
+    for value in (1.5, 1.125, 1 / 3):
+        stream.encoder.tick((block(LOAD, {(): value}), block(FAULTS, {("a",): 2})), 1, 1)
+    late, last = Decoder(schema), (block(LOAD, {(): 1 / 7}), block(FAULTS, {("a",): 3}))
+    late.apply(stream.encoder.tick((block(LOAD, {(): 2.0625}),), 1, 1, keyframe=True))
+    late.apply(stream.encoder.tick(last, 5, 6))
+    assert exactly(late.blocks()) == exactly(last)
+    assert (late.unix_ms, late.boot_ms) == (5, 6)
 
 
 def test_series_come_go_and_change_places() -> None:
@@ -117,11 +148,11 @@ def test_series_come_go_and_change_places() -> None:
     stream.sent(block(CPU, {a: 1, b: 2}), block(LOAD, {(): 0.5}))
     more = stream.sent(block(CPU, {a: 1, c: 3, b: 2}), block(LOAD, {(): 0.5}))
     assert list(more.tick.order.step) == [1, 3, -2, 1]
-    assert list(more.tick.int_delta) == [3]
+    assert list(more.tick.delta) == [3]
     gone = stream.sent(block(LOAD, {(): 0.5}), block(CPU, {c: 3}))
-    assert (list(gone.tick.order.step), list(gone.tick.int_step)) == ([3, 1], [])
+    assert (list(gone.tick.order.step), list(gone.tick.delta)) == ([3, 1], [])
     back = stream.sent(block(CPU, {a: 1, c: 3}), block(LOAD, {(): 0.5}))
-    assert list(back.tick.int_delta) == [1]
+    assert list(back.tick.delta) == [1]
     assert not back.HasField("more")
     stream.sent()
     stream.sent(block(FAULTS, {("x",): 1}))
@@ -139,6 +170,17 @@ def test_keys_stay_the_same_objects() -> None:
     assert stream.decoder.blocks()[1].keys is keys
 
 
+def test_nodes_share_the_texts_of_their_labels() -> None:
+    """A thousand nodes have a thousand times the same names, and each is in memory once, for all its series."""
+    blocks = (block(CPU, {("a long name", "user"): 1, ("a long name", "idle"): 1}),)
+    first, second = Stream(*blocks), Stream(*blocks)
+    for stream in (first, second):
+        stream.sent(*blocks)
+    texts = [key[0] for stream in (first, second) for key in stream.decoder.blocks()[0].keys]
+    assert len({id(text) for text in texts}) == 1
+    assert first.decoder.blocks()[0].family.help is second.decoder.blocks()[0].family.help
+
+
 def test_a_keyframe_every_twelfth() -> None:
     """The first tick of a file and every twelfth after it say everything."""
     stream = Stream(block(LOAD, {(): 1}))
@@ -151,7 +193,7 @@ def test_a_new_file_begins_from_nothing() -> None:
     stream = Stream(block(LOAD, {(): 1.5}), block(FAULTS, {("a",): 1}))
     stream.sent(block(LOAD, {(): 1.5}))
     stream.decoder = Decoder(stream.encoder.begin((block(FAULTS, {("a",): 5}),)))
-    assert list(stream.sent(block(FAULTS, {("a",): 5})).tick.int_delta) == [5]
+    assert list(stream.sent(block(FAULTS, {("a",): 5})).tick.delta) == [5]
     assert stream.encoder.slots == 1
 
 
