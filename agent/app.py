@@ -107,7 +107,7 @@ class Agent:
     def __init__(self, config: Config) -> None:
         self.address = parse_address(config["listen"])
         tls, credentials = guards(config)
-        host, self._poller = _with_kubelet(config)
+        host, self._poller = with_kubelet(config)
         observer = telemetry.PullTelemetry(PATHS)
         choice = selection.Selection(config.section("containers"))
         instruments = [*observer.instruments, choice.budget.dropped_total]
@@ -169,7 +169,7 @@ class Agent:
         return 1 if failed else 0
 
 
-def _with_kubelet(config: Config) -> tuple[Host, Poller | None]:
+def with_kubelet(config: Config) -> tuple[Host, Poller | None]:
     """The node, with whoever will ask its kubelet."""
     client = kubelet_client(config)
     if client is None:

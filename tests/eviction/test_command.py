@@ -279,6 +279,25 @@ def test_watching_as_json_is_a_document_a_line(nobody_listens: str) -> None:
     assert said[0]["time_seconds"] < said[1]["time_seconds"]
 
 
+def test_watching_goes_on_asking_the_kubelet(kubelet: ScriptedKubelet, nobody_listens: str) -> None:
+    """As the agent does: what it refused at first is known when it tells, and the note is gone."""
+    kubelet.script["/configz"] = says(503, b"not yet", content_type="text/plain")
+    flags = ("--kubelet.url", kubelet.url, "--kubelet.poll-interval", "1s", "--watch", "--json")
+    command = [*COMMAND, "--listen", nobody_listens, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as one:
+        assert one.stdout is not None
+        first = last = json.loads(one.stdout.readline())
+        kubelet.script["/configz"] = says(200, body("memory-pressure", "configz"))
+        deadline_s = time.monotonic() + PATIENCE_S
+        while last["origin"] != "configz" and time.monotonic() < deadline_s:
+            last = json.loads(one.stdout.readline())
+        one.send_signal(signal.SIGINT)
+        assert one.communicate(timeout=PATIENCE_S)[1] == ""
+    refusal = "The kubelet does not tell /configz: status 503: not yet; headroom doctor says why."
+    assert (first["origin"], refusal in first["notes"]) == ("default", True)
+    assert (last["origin"], refusal in last["notes"]) == ("configz", False)
+
+
 @pytest.mark.parametrize("flags", [(), ("--watch",), ("--json",)])
 def test_whoever_reads_no_further_is_not_complained_to(nobody_listens: str, flags: tuple[str, ...]) -> None:
     """``headroom eviction | head -1``."""
