@@ -128,7 +128,4 @@ _FLAGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "eviction-pressure-transition-period": ("eviction_pressure_transition_s", parse_duration),
     "eviction-max-pod-grace-period": ("eviction_max_pod_grace_s", _int32),
     "enforce-node-allocatable": ("enforce_node_allocatable", _names),
-    "cgroup-root": ("cgroup_root", str),
-    "cgroup-driver": ("cgroup_driver", str),
-    "container-runtime-endpoint": ("runtime_endpoint", str),
 }

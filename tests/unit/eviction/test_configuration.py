@@ -84,7 +84,6 @@ def test_flags_win_over_the_file() -> None:
         "eviction-pressure-transition-period": "0",
         "eviction-max-pod-grace-period": "-1",
         "enforce-node-allocatable": "",
-        "cgroup-root": "/a",
     }
     config = choose(None, file, flags)
     assert texts(config) == {
@@ -95,7 +94,6 @@ def test_flags_win_over_the_file() -> None:
     assert [one.grace_s for one in config.thresholds] == [0.0, 90.0, 0.0]
     assert config.thresholds[2].reclaim == Amount(500 << 20, None)
     assert config[1:] == (0.0, -1, "file", ())
-    assert with_flags(file, flags)[0].cgroup_root == "/a"
 
 
 def test_an_empty_flag_switches_every_threshold_off() -> None:
@@ -104,9 +102,11 @@ def test_an_empty_flag_switches_every_threshold_off() -> None:
     assert (config.thresholds, config.origin) == ((), "file")
 
 
-def test_other_flags_leave_the_defaults_in_force() -> None:
-    """A flag that is not about evictions does not make them configured."""
-    assert choose(None, None, {"root-dir": "/x", "eviction-hard": "bad"}).origin == "default"
+@pytest.mark.parametrize("name", ["root-dir", "container-runtime-endpoint", "cgroup-root", "cgroup-driver"])
+def test_other_flags_leave_the_defaults_in_force(name: str) -> None:
+    """kubeadm gives every kubelet its runtime's endpoint: nobody has configured any threshold thereby."""
+    config = choose(None, None, {name: "/x", "eviction-hard": "bad"})
+    assert (texts(config), config.origin) == (DEFAULTS, "default")
 
 
 @pytest.mark.parametrize(
