@@ -43,7 +43,14 @@ def show(config: Config, out: TextIO) -> int:
     reported = _from_agent(config) or _from_here(config)
     first = True
     while True:
-        report = reported()
+        try:
+            report = reported()
+        except SourceError as error:
+            if first:
+                raise
+            log.error("no answer; asking again", error=error)  # an agent that is replaced comes back
+            time.sleep(REPAINT_S)
+            continue
         if config["watch"] and out.isatty() and not config["json"]:
             print(CLEAR, end="", file=out)
         elif not first and not config["json"]:

@@ -298,6 +298,23 @@ def test_watching_goes_on_asking_the_kubelet(kubelet: ScriptedKubelet, nobody_li
     assert (last["origin"], refusal in last["notes"]) == ("configz", False)
 
 
+def test_watching_outlives_an_agent_that_is_replaced(kubelet: ScriptedKubelet) -> None:
+    """It says that nobody answers, and shows the next one; whoever never answered ends it at once."""
+    kubelet.script[API] = says(200, json.dumps({**_LIKE, "time_seconds": 1}).encode())
+    command = [*COMMAND, "--ask", kubelet.url, "--watch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as one:
+        assert one.stdout is not None
+        assert one.stderr is not None
+        assert json.loads(one.stdout.readline())["time_seconds"] == 1
+        kubelet.script[API] = says(503, b"")
+        assert "status 503" in one.stderr.readline()
+        kubelet.script[API] = says(200, json.dumps({**_LIKE, "time_seconds": 2}).encode())
+        while json.loads(one.stdout.readline())["time_seconds"] != 2:
+            pass
+        one.send_signal(signal.SIGINT)
+        assert one.wait(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize("flags", [(), ("--watch",), ("--json",)])
 def test_whoever_reads_no_further_is_not_complained_to(nobody_listens: str, flags: tuple[str, ...]) -> None:
     """``headroom eviction | head -1``."""
