@@ -26,7 +26,7 @@ from agent.pull import telemetry
 from agent.pull.pages import EVICTION, PATHS, Pages
 from agent.sources.host import Host
 from agent.sources.kubelet import telemetry as kubelet_telemetry
-from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
+from agent.sources.kubelet.slot import NO_KUBELET, STALE_S, Kubelet
 
 if TYPE_CHECKING:
     from agent.eviction.watch import Watch
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM}
 M_ARENA_MAX: Final = -8  # malloc.h
+POLL_MAX_S: Final = STALE_S - 60  # each answer comes, however late, before the last one is dropped
 
 # What the agent serves about itself, besides what its collectors declare.
 OWN_FAMILIES: Final[Declared] = (
@@ -106,7 +107,7 @@ class Agent:
     def __init__(self, config: Config) -> None:
         self.address = parse_address(config["listen"])
         tls, credentials = guards(config)
-        host, self._poller = _with_kubelet(config)
+        host, self._poller = with_kubelet(config)
         observer = telemetry.PullTelemetry(PATHS)
         choice = selection.Selection(config.section("containers"))
         instruments = [*observer.instruments, choice.budget.dropped_total]
@@ -168,7 +169,7 @@ class Agent:
         return 1 if failed else 0
 
 
-def _with_kubelet(config: Config) -> tuple[Host, Poller | None]:
+def with_kubelet(config: Config) -> tuple[Host, Poller | None]:
     """The node, with whoever will ask its kubelet."""
     client = kubelet_client(config)
     if client is None:
@@ -177,6 +178,9 @@ def _with_kubelet(config: Config) -> tuple[Host, Poller | None]:
 
     if config["kubelet.poll-interval"] < 1:
         raise ConfigError("--kubelet.poll-interval: 1s at least; what the kubelet says changes every 10s")
+    if config["kubelet.poll-interval"] > POLL_MAX_S:
+        most = f"{POLL_MAX_S / 60:.0f}m at most"
+        raise ConfigError(f"--kubelet.poll-interval: {most}; what it said {STALE_S / 60:.0f}m ago is not shown")
     if config["kubelet.insecure-skip-verify"]:
         log.warn("the kubelet's certificate is not verified: whoever answers in its place gets our token")
     kubelet = Kubelet()

@@ -110,6 +110,8 @@ def _eviction(watch: Watch | None) -> Iterator[Finding]:
         yield Finding("ok", "thresholds", f"by {said}")
     for name, place in watch.places().items():
         yield Finding("ok", name, place)
+    for name, reason in watch.unplaced().items():
+        yield Finding("lost", name, reason)
     if watch.kernel_log_refused is None:
         yield Finding("ok", "kernel log", "OOM kills are told with their process")
     else:

@@ -1,8 +1,8 @@
 """``headroom eviction``: this node's eviction signals, from the agent that watches them, or read here and now.
 
 The agent knows more: it has looked for minutes, so it has a trend and an estimate of the time left, and it knows its
-kubelet. Without one this process looks itself, asks the kubelet once where it is told of one, and shows no trend until
-it has looked for a while (``--watch``).
+kubelet. Without one this process looks itself, asks the kubelet where it is told of one, and shows no trend until it
+has looked for a while (``--watch``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from agent import app, log
@@ -21,12 +21,9 @@ from agent.eviction.table import table
 from agent.eviction.watch import Watch
 from agent.httpd.address import parse_address
 from agent.pull.pages import EVICTION
-from agent.sources.host import Host
-from agent.sources.kubelet import poller
 from agent.sources.kubelet.client import Client, Limits
 from agent.sources.kubelet.endpoint import PATHS, Endpoint, parse_endpoint
-from agent.sources.kubelet.failure import Failed
-from agent.sources.kubelet.slot import Kubelet
+from agent.sources.kubelet.poller import Poller
 from agent.sources.kubelet.trust import Trust
 
 HERE: Final = "none"
@@ -46,7 +43,14 @@ def show(config: Config, out: TextIO) -> int:
     reported = _from_agent(config) or _from_here(config)
     first = True
     while True:
-        report = reported()
+        try:
+            report = reported()
+        except SourceError as error:
+            if first:
+                raise
+            log.error("no answer; asking again", error=error)  # an agent that is replaced comes back
+            time.sleep(REPAINT_S)
+            continue
         if config["watch"] and out.isatty() and not config["json"]:
             print(CLEAR, end="", file=out)
         elif not first and not config["json"]:
@@ -131,27 +135,30 @@ def _report(body: bytes) -> Report:
 
 
 def _from_here(config: Config) -> Callable[[], Report]:
-    """A watch of our own, which looks whenever it is asked."""
-    kubelet, client = Kubelet(), app.kubelet_client(config)
-    host = app.host_of(config, kubelet)
-    notes = list(_ask_kubelet(kubelet, client, host)) if client else []
+    """A watch of our own, which looks whenever it is asked. Who watches on goes on asking the kubelet, as the agent."""
+    host, asking = app.with_kubelet(config)
+    if asking is not None:
+        _ask_once(asking)
+        if config["watch"]:
+            asking.start()
     watch = Watch(host, config["kubelet.config-file"], config["kubelet.root-dir"], config["runtime.image-dir"])
 
     def look() -> Report:
         report = report_of(watch, config["node-name"])
-        report["notes"] += notes
+        failing = asking.failing.copy() if asking is not None else {}
+        report["notes"] += [
+            f"The kubelet does not tell {path.path}: {failure.detail}; headroom doctor says why."
+            for path, failure in failing.items()
+        ]
         return report
 
     return look
 
 
-def _ask_kubelet(kubelet: Kubelet, client: Client, host: Host) -> Iterator[str]:
-    """Fills the slot once, and says what stays empty. One that does not answer at all is not waited for again."""
+def _ask_once(asking: Poller) -> None:
+    """For every document. One that does not answer at all is not waited for again."""
     for path in PATHS:
-        try:
-            poller.fetch(kubelet, client, host.calls, path)
-        except Failed as failure:
-            yield f"The kubelet does not tell {path.path}: {failure.detail}; headroom doctor says why."
-            if failure.cause in SILENT:
-                break
-    client.close()
+        asking.round((path,))
+        failure = asking.failing.get(path)
+        if failure is not None and failure.cause in SILENT:
+            return

@@ -14,7 +14,6 @@ from agent.errors import Malformed
 from agent.eviction.thresholds import Threshold, parse_thresholds
 from agent.sources.kubelet.config_file import DEFAULT_ENFORCED, DEFAULT_EVICTION_HARD
 from agent.sources.kubelet.configz import Configz, read_fields
-from agent.sources.kubelet.document import INT32_MAX
 from agent.sources.kubelet.timestamp import parse_duration
 
 Origin = Literal["configz", "file", "default"]
@@ -28,14 +27,10 @@ _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
 class EvictionConfig(NamedTuple):
-    """``thresholds`` are without those of containerfs, see ``with_containerfs``.
-
-    ``max_pod_grace_s`` is what a soft eviction leaves a pod at most; negative is no such limit.
-    """
+    """``thresholds`` are without those of containerfs, see ``with_containerfs``."""
 
     thresholds: tuple[Threshold, ...]
     transition_s: float
-    max_pod_grace_s: int
     origin: Origin
     refused: tuple[Malformed, ...]
 
@@ -68,7 +63,6 @@ def evaluate(
     return EvictionConfig(
         parsed.thresholds,
         TRANSITION_S if transition_s is None else max(0.0, transition_s),
-        config.eviction_max_pod_grace_s or 0,
         origin,
         refused + parsed.refused,
     )
@@ -114,21 +108,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def _int32(text: str) -> int:
-    if len(text) > 11 or not text.removeprefix("-").isdecimal() or not text.isascii() or abs(int(text)) > INT32_MAX:
-        raise Malformed("flag", "a number of 32 bits expected", text)
-    return int(text)
-
-
 _FLAGS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "eviction-hard": ("eviction_hard", _limits),
     "eviction-soft": ("eviction_soft", _limits),
     "eviction-soft-grace-period": ("eviction_soft_grace_s", _graces),
     "eviction-minimum-reclaim": ("eviction_minimum_reclaim", _reclaims),
     "eviction-pressure-transition-period": ("eviction_pressure_transition_s", parse_duration),
-    "eviction-max-pod-grace-period": ("eviction_max_pod_grace_s", _int32),
     "enforce-node-allocatable": ("enforce_node_allocatable", _names),
-    "cgroup-root": ("cgroup_root", str),
-    "cgroup-driver": ("cgroup_driver", str),
-    "container-runtime-endpoint": ("runtime_endpoint", str),
 }

@@ -44,6 +44,7 @@ class OomKills:
         self._kmsg: Kmsg | None = None if isinstance(opened, SourceError) else opened
         self._node: int | None = None
         self._of: dict[str, int] = {}
+        self._told: list[OomKill] = []  # by the log, since the counters were looked at
         self._untold = 0
         self._waited = 0
 
@@ -58,13 +59,15 @@ class OomKills:
             return []
         self._untold += max(0, total - self._node) - len(known)
         self._node = total
+        self._told += known
         self._waited = self._waited + 1 if self._untold else 0
         if self._untold and (self._kmsg is None or self._waited > PATIENCE):
             if self._untold > 0:
                 known += self._by_counters(self._untold)
             self._untold = 0
-        elif known:  # so that a later look at the counters does not find the same again
+        elif self._told and not self._untold:  # so that a later look at the counters does not find the same again
             self._of = self._counters()
+            self._told.clear()
         return known
 
     def _log(self) -> list[OomKill]:
@@ -77,12 +80,16 @@ class OomKills:
             return []
 
     def _by_counters(self, processes: int) -> list[OomKill]:
-        """Leaves first, then pods for what their vanished leaves had; what is left over is the node's."""
+        """Leaves first, then pods for what their vanished leaves had; what is left over is the node's.
+
+        Of a container that is killed as a whole the log names one process, and the counters have the others.
+        """
         before, self._of = self._of, self._counters()
+        told, self._told = self._told, []
         found: list[OomKill] = []
         for path in sorted(self._of, key=lambda path: path.count("/"), reverse=True):
             grown = self._of[path] - before.get(path, 0)
-            grown -= sum(kill.processes for kill in found if kill.cgroup.startswith(f"{path}/"))
+            grown -= sum(kill.processes for kill in [*told, *found] if f"{kill.cgroup}/".startswith(f"{path}/"))
             if grown > 0:
                 found.append(OomKill(path, grown))
         rest = processes - sum(kill.processes for kill in found)

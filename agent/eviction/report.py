@@ -35,6 +35,8 @@ def _notes(view: View, watch: Watch, known: bool) -> Iterator[str]:
     """What a reader should know of how this was found. ``known`` is whether the order of the pods is."""
     for name, place in watch.places().items():
         yield f"{name} is {place}."
+    for name, reason in watch.unplaced().items():
+        yield f"{name} was not found: {reason}. What is told of it is the kubelet's."
     if "kubelet" not in view.observations:
         order = "" if known else ", and nobody knows the order of the pods"
         yield f"No kubelet tells here: signals are our own reading{order}."

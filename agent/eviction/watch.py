@@ -104,6 +104,12 @@ class Watch:
         named = (("nodefs", places.nodefs), ("imagefs", places.imagefs)) if places else ()
         return {name: place.text() for name, place in named if place is not None}
 
+    def unplaced(self) -> dict[str, str]:
+        """Why a filesystem was not found, by the kubelet's name of it; what is told of it then, the kubelet told."""
+        places = self._direct.places
+        named = (("nodefs", places.nodefs), ("imagefs", places.imagefs)) if places else ()
+        return {name: places.errors[name].detail for name, place in named if places and place is None}
+
     @property
     def kernel_log_refused(self) -> SourceError | None:
         """Why the kernel's log cannot be read; None where it can."""

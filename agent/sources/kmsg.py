@@ -32,23 +32,13 @@ def parse_oom_record(record: bytes) -> OomRecord | None:
     _, found, said = record.partition(_MARK)
     if not found:
         return None
-    fields = dict(_pairs(said.split(b"\n", 1)[0].decode("utf-8", "replace")))
-    pid = fields.get("pid", "")
-    if "task_memcg" not in fields or not (pid.isascii() and pid.isdigit()) or len(pid) > 10:
+    # what stands before the command's name no process can write, and of what it can no pid comes after the last
+    before, _, after = said.split(b"\n", 1)[0].decode("utf-8", "replace").partition(",task=")
+    command, _, rest = after.rpartition(",pid=")
+    cgroup, pid = before.partition(",task_memcg=")[2], rest.partition(",")[0]
+    if not cgroup or not (pid.isascii() and pid.isdigit()) or len(pid) > 10:
         return None
-    return OomRecord(fields["task_memcg"], fields.get("task", ""), int(pid))
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    """``name=value`` joined by commas. A value may hold commas itself (``cpuset=a,b``): it ends at the next name."""
-    pairs: list[tuple[str, str]] = []
-    for part in text.split(","):
-        name, found, value = part.partition("=")
-        if found:
-            pairs.append((name, value))
-        elif pairs:
-            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]},{part}")
-    return pairs
+    return OomRecord(cgroup, command, int(pid))
 
 
 class Kmsg:

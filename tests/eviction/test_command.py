@@ -279,6 +279,42 @@ def test_watching_as_json_is_a_document_a_line(nobody_listens: str) -> None:
     assert said[0]["time_seconds"] < said[1]["time_seconds"]
 
 
+def test_watching_goes_on_asking_the_kubelet(kubelet: ScriptedKubelet, nobody_listens: str) -> None:
+    """As the agent does: what it refused at first is known when it tells, and the note is gone."""
+    kubelet.script["/configz"] = says(503, b"not yet", content_type="text/plain")
+    flags = ("--kubelet.url", kubelet.url, "--kubelet.poll-interval", "1s", "--watch", "--json")
+    command = [*COMMAND, "--listen", nobody_listens, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as one:
+        assert one.stdout is not None
+        first = last = json.loads(one.stdout.readline())
+        kubelet.script["/configz"] = says(200, body("memory-pressure", "configz"))
+        deadline_s = time.monotonic() + PATIENCE_S
+        while last["origin"] != "configz" and time.monotonic() < deadline_s:
+            last = json.loads(one.stdout.readline())
+        one.send_signal(signal.SIGINT)
+        assert one.communicate(timeout=PATIENCE_S)[1] == ""
+    refusal = "The kubelet does not tell /configz: status 503: not yet; headroom doctor says why."
+    assert (first["origin"], refusal in first["notes"]) == ("default", True)
+    assert (last["origin"], refusal in last["notes"]) == ("configz", False)
+
+
+def test_watching_outlives_an_agent_that_is_replaced(kubelet: ScriptedKubelet) -> None:
+    """It says that nobody answers, and shows the next one; whoever never answered ends it at once."""
+    kubelet.script[API] = says(200, json.dumps({**_LIKE, "time_seconds": 1}).encode())
+    command = [*COMMAND, "--ask", kubelet.url, "--watch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as one:
+        assert one.stdout is not None
+        assert one.stderr is not None
+        assert json.loads(one.stdout.readline())["time_seconds"] == 1
+        kubelet.script[API] = says(503, b"")
+        assert "status 503" in one.stderr.readline()
+        kubelet.script[API] = says(200, json.dumps({**_LIKE, "time_seconds": 2}).encode())
+        while json.loads(one.stdout.readline())["time_seconds"] != 2:
+            pass
+        one.send_signal(signal.SIGINT)
+        assert one.wait(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize("flags", [(), ("--watch",), ("--json",)])
 def test_whoever_reads_no_further_is_not_complained_to(nobody_listens: str, flags: tuple[str, ...]) -> None:
     """``headroom eviction | head -1``."""

@@ -193,6 +193,7 @@ def test_outside_a_pod_there_is_no_ca(start: Start, ask: Ask, monkeypatch: pytes
             "verifies nothing",
         ),
         (("--kubelet.url", "https://a", "--kubelet.poll-interval", "0.5s"), "1s at least"),
+        (("--kubelet.url", "https://a", "--kubelet.poll-interval", "6m"), "4m at most"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

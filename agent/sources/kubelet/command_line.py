@@ -35,7 +35,6 @@ _TEXTS: Final = frozenset(
         "config",
         "config-dir",
         "container-runtime-endpoint",
-        "eviction-max-pod-grace-period",
         "eviction-pressure-transition-period",
         "hostname-override",
         "node-ip",

@@ -14,7 +14,6 @@ from agent.errors import Malformed
 from agent.sources.kubelet.document import (
     Json,
     field_bool,
-    field_int32,
     field_object,
     field_text,
     field_texts,
@@ -36,7 +35,6 @@ class Configz(NamedTuple):
     eviction_soft_grace_s: dict[str, float]
     eviction_minimum_reclaim: dict[str, str]
     eviction_pressure_transition_s: float | None
-    eviction_max_pod_grace_s: int | None
     merge_default_eviction: bool
     volume_stats_period_s: float | None
     cgroup_driver: str
@@ -66,7 +64,6 @@ def read_fields(config: Json) -> Configz:
         },
         eviction_minimum_reclaim=field_texts(config, "evictionMinimumReclaim"),
         eviction_pressure_transition_s=field_duration(config, "evictionPressureTransitionPeriod"),
-        eviction_max_pod_grace_s=field_int32(config, "evictionMaxPodGracePeriod"),
         merge_default_eviction=field_bool(config, "mergeDefaultEvictionSettings"),
         volume_stats_period_s=field_duration(config, "volumeStatsAggPeriod"),
         cgroup_driver=field_text(config, "cgroupDriver"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, cast
 
-from agent.errors import Malformed
 from agent.sources.kubelet.document import (
     Json,
     field_bool,
@@ -131,7 +130,6 @@ class Pod(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
     message: str = ""
-    termination_grace_s: int | None = None
 
 
 def parse_pods(buf: bytes) -> tuple[Pod, ...]:
@@ -173,16 +171,7 @@ def _pod(item: Json) -> Pod:
         conditions=tuple(_conditions(status)),
         volumes=tuple(_volumes(spec)),
         message=field_text(status, "message"),
-        termination_grace_s=_grace(spec),
     )
-
-
-def _grace(spec: Json) -> int | None:
-    """Of 64 bits, and negative at will: Kubernetes takes such a one for 1 s."""
-    value = spec.get("terminationGracePeriodSeconds")
-    if value is not None and type(value) is not int:
-        raise Malformed("terminationGracePeriodSeconds", "a whole number expected", repr(value))
-    return value
 
 
 def _volumes(spec: Json) -> Iterator[VolumeSpec]:

@@ -35,7 +35,7 @@ NOT_UP: Final = ("refused", "unreachable")
 
 
 class Poller:
-    """Threads: ``run`` on one of its own; ``stop`` from any."""
+    """``failing`` is why, for each path whose last answer was none. Threads: ``run`` on one of its own; others any."""
 
     def __init__(
         self, kubelet: Kubelet, client: Client, calls: Calls, interval_s: float = 60.0, urgent_s: float = URGENT_S
@@ -46,7 +46,7 @@ class Poller:
         self._calls = calls
         self._interval_s = interval_s
         self._urgent_s = min(urgent_s, interval_s)
-        self._failing: dict[Path, str] = {}
+        self.failing: dict[Path, Failed] = {}
         self._asked_s = dict.fromkeys(PATHS, float("-inf"))  # when the round began; of a configz only a good one
         self._flagz_due_s = float("-inf")
         self._flagz_refused = False
@@ -110,13 +110,13 @@ class Poller:
                 )
 
     def _say(self, path: Path, failure: Failed | None) -> None:
-        before = self._failing.pop(path, None)
+        before = self.failing.pop(path, None)
         if failure is None:
             if before is not None:
                 log.info("the kubelet answers again", path=path.path)
             return
-        self._failing[path] = failure.cause
-        if failure.cause != before:
+        self.failing[path] = failure
+        if before is None or failure.cause != before.cause:
             hint = {"grant": f"get on {path.grant}"} if failure.cause == "forbidden" else {}
             log.warn(
                 "no answer from the kubelet; what it last said stays in use",
@@ -148,10 +148,10 @@ class Poller:
 
     def _soon(self, path: Path) -> bool:
         """A kubelet that is hardly up costs nobody anything; one that refuses to name is not pressed for names."""
-        cause = self._failing.get(path)
-        if cause in NOT_UP:
+        failure = self.failing.get(path)
+        if failure is not None and failure.cause in NOT_UP:
             return True
-        if path is PODS and self._kubelet.unnamed and cause is None:
+        if path is PODS and self._kubelet.unnamed and failure is None:
             return True
         return path is not CONFIGZ and self._kubelet.urgent
 

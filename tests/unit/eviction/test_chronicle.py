@@ -22,7 +22,7 @@ from tests.unit.eviction.test_evictions import LOW, failed
 CONTAINER, OTHER = "ab" * 32, "cd" * 32
 HARD = Threshold("memory.available", "hard", 100, None, text="100")
 SOFT = Threshold("memory.available", "soft", 200, None, 90.0, text="200")
-CONFIG = EvictionConfig((HARD, SOFT), 300.0, 0, "file", ())
+CONFIG = EvictionConfig((HARD, SOFT), 300.0, "file", ())
 
 
 class Kills:

@@ -35,7 +35,7 @@ def test_nobody_says_anything() -> None:
     """Then there is what a kubelet does by default on Linux."""
     config = choose(None, None)
     assert texts(config) == DEFAULTS
-    assert config[1:] == (300.0, 0, "default", ())
+    assert config[1:] == (300.0, "default", ())
 
 
 @pytest.mark.parametrize("recording", RECORDINGS)
@@ -50,20 +50,20 @@ def test_what_the_kubelet_answers_is_in_force(recording: str) -> None:
 
 
 def test_a_recorded_node_with_every_setting() -> None:
-    """Grace, reclaim, transition and the pods' grace; 10 % of its nodefs are 102070273 bytes."""
+    """Grace, reclaim and transition; 10 % of its nodefs are 102070273 bytes."""
     config = choose(parse_configz(body("memory-pressure", "configz")), None)
     found = {(one.signal, one.kind): one for one in config.thresholds}
     assert found["memory.available", "soft"].grace_s == 60.0
     assert found["memory.available", "hard"].reclaim == Amount(200 << 20, None)
     assert found["allocatableMemory.available", "hard"].reclaim == Amount(200 << 20, None)
     assert found["nodefs.available", "hard"].quantity_of(1020702720) == 102070273
-    assert (config.transition_s, config.max_pod_grace_s) == (30.0, 5)
+    assert config.transition_s == 30.0
 
 
 def test_a_configz_without_thresholds_has_none() -> None:
     """The defaults would stand in it. A transition of 0 is what a flag can make of it."""
     config = choose(parse_configz(b'{"kubeletconfig": {"kind": "x", "evictionPressureTransitionPeriod": "0s"}}'), None)
-    assert config == ((), 0.0, 0, "configz", ())
+    assert config == ((), 0.0, "configz", ())
 
 
 def test_a_file_is_in_force_where_nobody_answers() -> None:
@@ -82,9 +82,7 @@ def test_flags_win_over_the_file() -> None:
         "eviction-soft-grace-period": "memory.available=1m30s",
         "eviction-minimum-reclaim": "nodefs.available=500Mi",
         "eviction-pressure-transition-period": "0",
-        "eviction-max-pod-grace-period": "-1",
         "enforce-node-allocatable": "",
-        "cgroup-root": "/a",
     }
     config = choose(None, file, flags)
     assert texts(config) == {
@@ -94,8 +92,7 @@ def test_flags_win_over_the_file() -> None:
     }
     assert [one.grace_s for one in config.thresholds] == [0.0, 90.0, 0.0]
     assert config.thresholds[2].reclaim == Amount(500 << 20, None)
-    assert config[1:] == (0.0, -1, "file", ())
-    assert with_flags(file, flags)[0].cgroup_root == "/a"
+    assert config[1:] == (0.0, "file", ())
 
 
 def test_an_empty_flag_switches_every_threshold_off() -> None:
@@ -104,9 +101,11 @@ def test_an_empty_flag_switches_every_threshold_off() -> None:
     assert (config.thresholds, config.origin) == ((), "file")
 
 
-def test_other_flags_leave_the_defaults_in_force() -> None:
-    """A flag that is not about evictions does not make them configured."""
-    assert choose(None, None, {"root-dir": "/x", "eviction-hard": "bad"}).origin == "default"
+@pytest.mark.parametrize("name", ["root-dir", "container-runtime-endpoint", "cgroup-root", "cgroup-driver"])
+def test_other_flags_leave_the_defaults_in_force(name: str) -> None:
+    """kubeadm gives every kubelet its runtime's endpoint: nobody has configured any threshold thereby."""
+    config = choose(None, None, {name: "/x", "eviction-hard": "bad"})
+    assert (texts(config), config.origin) == (DEFAULTS, "default")
 
 
 @pytest.mark.parametrize(
@@ -115,9 +114,6 @@ def test_other_flags_leave_the_defaults_in_force() -> None:
         ("eviction-hard", "memory.available=1Gi", "pairs with '<' expected: 'memory.available=1Gi'"),
         ("eviction-soft-grace-period", "memory.available=soon", "such as 5m0s expected: 'soon'"),
         ("eviction-pressure-transition-period", "5", "such as 5m0s expected: '5'"),
-        ("eviction-max-pod-grace-period", "9999999999", "a number of 32 bits expected: '9999999999'"),
-        ("eviction-max-pod-grace-period", "\u0663", "a number of 32 bits expected: '\u0663'"),
-        ("eviction-max-pod-grace-period", "", "a number of 32 bits expected"),
     ],
 )
 def test_a_flag_that_cannot_be_read_is_told(name: str, value: str, reason: str) -> None:

@@ -91,6 +91,27 @@ def test_the_log_says_more(tmp_path: Path) -> None:
     assert [node.kills.poll() for _ in range(PATIENCE + 2)] == [[]] * (PATIENCE + 2)
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_container_that_is_killed_as_a_whole(tmp_path: Path, gone: bool, together: bool) -> None:
+    """``memory.oom.group``, which Kubernetes sets on v2: the log names one of them, the counters know of all."""
+    node = Node(tmp_path, log=True)
+    node.kills.poll()
+    node.say(RECORD)
+    found = [] if together else node.kills.poll()
+    node.set(5, {POD: 5, LEAF: 5})
+    found += node.kills.poll()
+    if gone:
+        node.remove_leaf()
+    for _ in range(PATIENCE + 2):
+        found += node.kills.poll()
+    assert found == [OomKill(LEAF, 1, "hog", 77), OomKill(POD if gone else LEAF, 4)]
+    node.set(6, {POD: 6})
+    for _ in range(PATIENCE + 2):
+        found += node.kills.poll()
+    assert found[2:] == [OomKill(POD, 1)]
+
+
 @pytest.mark.parametrize("counter_first", [True, False])
 def test_log_and_counter_need_not_come_together(tmp_path: Path, counter_first: bool) -> None:
     """Whichever comes a look later, it is one kill and not two."""

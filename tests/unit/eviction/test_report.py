@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.eviction.chronicle import CALM_S
 from agent.eviction.report import EVENTS, report_of
 from agent.eviction.table import table
 from agent.eviction.watch import Watch
@@ -166,8 +167,9 @@ def test_events_are_the_latest(node: SmallNode) -> None:
     watch = node.watch()
     for n in range(60):
         node.calls.space = space(5 if n % 2 else 50)
-        node.later()
-        watch.look()
+        for _ in ("begins", "lasts"):
+            node.later(CALM_S)
+            watch.look()
     events = report(watch)["events"]
     assert [event["number"] for event in events] == list(
         range(events[-1]["number"] - EVENTS + 1, events[-1]["number"] + 1)
@@ -190,3 +192,12 @@ def test_recorded_nodes_can_be_reported(node: SmallNode, recording: str) -> None
     assert len(configured) >= 5
     evictable = recording == "memory-pressure"
     assert [bool(one["next_by_source"].get("kubelet")) for one in configured] == [evictable] * len(configured)
+
+
+def test_a_filesystem_that_is_not_found_is_said_to_be_the_kubelet_s(node: SmallNode) -> None:
+    """Its row looks like any other, and is up to a minute old; how to find it is said with it."""
+    node.tell_summary({"fs": {"availableBytes": 600, "capacityBytes": 1000, "inodesFree": 1, "inodes": 7}})
+    document = report(node.watch())
+    assert signals(document)[NODEFS]["source"] == "kubelet"
+    why = "no filesystem fits what the kubelet says of it; --kubelet.root-dir can name it"
+    assert f"nodefs was not found: {why}. What is told of it is the kubelet's." in document["notes"]

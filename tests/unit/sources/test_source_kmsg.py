@@ -35,6 +35,13 @@ def test_a_value_may_hold_commas() -> None:
     assert (found.command, found.pid) == ("a,b c", 4242)
 
 
+@pytest.mark.parametrize("command", [",task_memcg=/x", ",pid=1,uid=0", "a,task=b", ",task=x,pid=7"])
+def test_a_process_names_itself_and_nothing_else(command: str) -> None:
+    """Anybody may call a process what he likes: it is not taken for another one, or for one of another pod."""
+    found = parse_oom_record(RECORD.replace(b"task=stress", b"task=" + command.encode()))
+    assert found == OomRecord("/kubepods.slice/kubepods-podx.slice/cri-containerd-ab.scope", command, 4242)
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -25,7 +25,6 @@ def test_the_defaults_are_filled_in() -> None:
         eviction_soft_grace_s={},
         eviction_minimum_reclaim={},
         eviction_pressure_transition_s=300.0,
-        eviction_max_pod_grace_s=None,
         merge_default_eviction=False,
         volume_stats_period_s=60.0,
         cgroup_driver="cgroupfs",
@@ -44,7 +43,7 @@ def test_a_node_with_soft_thresholds_and_reservations() -> None:
     assert config.eviction_soft == {"memory.available": "21871Mi"}
     assert config.eviction_soft_grace_s == {"memory.available": 60.0}
     assert config.eviction_minimum_reclaim == {"memory.available": "200Mi", "nodefs.available": "100Mi"}
-    assert (config.eviction_pressure_transition_s, config.eviction_max_pod_grace_s) == (30.0, 5)
+    assert config.eviction_pressure_transition_s == 30.0
     assert config.kube_reserved == {"cpu": 0.1, "memory": 512 << 20}
     assert config.system_reserved == {"memory": 256 << 20}
 

@@ -79,7 +79,6 @@ def test_a_static_pod() -> None:
         ),
         overhead={},
         critical=True,
-        termination_grace_s=2,
     )
 
 
@@ -226,17 +225,3 @@ def test_a_volume_of_other_types_is_malformed(volume: dict[str, Any]) -> None:
     """Without a name, with a source that is no object, or with a size that is no quantity."""
     with pytest.raises(Malformed):
         pod_of(spec={"volumes": [volume]})
-
-
-@pytest.mark.parametrize("grace_s", [0, 30, -1, (1 << 63) - 1])
-def test_the_grace_period_is_any_whole_number(grace_s: int) -> None:
-    """Absent is not 0, and what Kubernetes stores is read."""
-    assert pod_of(spec={"terminationGracePeriodSeconds": grace_s}).termination_grace_s == grace_s
-    assert pod_of(spec={}).termination_grace_s is None
-
-
-@pytest.mark.parametrize("grace_s", [True, "30", 1.5])
-def test_another_grace_period_is_malformed(grace_s: Any) -> None:
-    """No number, or not a whole one."""
-    with pytest.raises(Malformed, match="terminationGracePeriodSeconds"):
-        pod_of(spec={"terminationGracePeriodSeconds": grace_s})
