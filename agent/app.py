@@ -116,7 +116,8 @@ class Agent:
         self._sink = push_sink(config, host, self.watch)
         if self._sink:
             instruments += self._sink.telemetry.instruments(bool(config["push.target"]))
-        chosen: list[Collector] = [*collectors.build(config, host, choice, self.watch), Telemetry(instruments)]
+        # first, so that a text file cannot take the name of a family of ours
+        chosen: list[Collector] = [Telemetry(instruments), *collectors.build(config, host, choice, self.watch)]
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
         pages = Pages(self.engine, credentials, config["pull.max-age"], self._documents(config["node-name"]))
         self._listener: socket.socket = listen(self.address)

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agent import collectors
+from agent.app import Agent
 from agent.cli import COMMANDS, main
+from agent.config.load import load
 from agent.httpd.address import listen, parse_address
+from agent.settings import AGENT, HOST, LOG, PUSH
 
 QUIET = ("--collector.disable-defaults", "--collector.loadavg", "--collector.meminfo")
 
@@ -74,6 +78,24 @@ def test_a_port_in_use_is_exit_1_and_one_line(capsys: pytest.CaptureFixture[str]
         port = taken.getsockname()[1]
         assert main(["agent", "--listen", f"127.0.0.1:{port}", *QUIET]) == 1
     assert capsys.readouterr().err == f"headroom agent: cannot listen on 127.0.0.1:{port}: the port is in use\n"
+
+
+def test_a_text_file_cannot_claim_what_the_agent_says_of_itself(tmp_path: Path) -> None:
+    """The agent's own families come first, so that it is the file that loses; both are still scraped."""
+    (tmp_path / "own.prom").write_text("headroom_http_connections 77\nmine 1\n")
+    config = load(
+        (*AGENT, *PUSH, *HOST, *LOG, *collectors.settings()),
+        "",
+        {},
+        {"listen": "127.0.0.1:0", "collector.disable-defaults": True, "collector.textfile.enabled": True}
+        | {"collector.textfile.directory": [str(tmp_path)]},
+    )
+    agent = Agent(config)
+    agent._server.stop()
+    blocks = agent.engine.collect(agent.engine.collectors).blocks
+    said = {block.family.name: list(block.values) for block in blocks}
+    assert (said["headroom_http_connections"], said["mine"]) == ([0], [1])
+    assert said["headroom_collector_errors_total"] == [1]
 
 
 def test_doctor_says_what_is_lost(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.engine import Engine
+from agent.engine import FAMILIES, Engine
 from agent.engine.lanes import Lanes
 from agent.errors import Absent, Gone, Malformed
 from agent.model import Declared, Family, Part, Writer
@@ -193,6 +193,17 @@ def test_the_second_claim_to_a_family_is_refused_and_counted() -> None:
     }
     assert values["node_value", ()] == 1
     assert values["headroom_collector_errors_total", ("b", "malformed")] == 1
+
+
+def test_what_the_engine_says_of_collectors_is_nobody_elses(capfd: pytest.CaptureFixture[str]) -> None:
+    """A text file that names these would have a failed collector succeed; they are refused even while not served."""
+    claimed = [Fake(family.name, says(family, 7)) for family in FAMILIES]  # type: ignore[arg-type]
+    engine = Engine([Fake("good", says(VALUE, 1)), *claimed], Clock())  # type: ignore[arg-type]
+    blocks = engine.snapshot().blocks
+    names = [block.family.name for block in blocks]
+    assert sorted(names) == sorted({*(family.name for family in FAMILIES), VALUE.name})
+    (errors,) = (block for block in blocks if block.family.name == "headroom_collector_errors_total")
+    assert dict(zip(errors.keys, errors.values, strict=True)) == {(fake.name, "malformed"): 1 for fake in claimed}
 
 
 def test_failures_are_counted_each_time_and_said_once(capfd: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def test_json_is_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_line_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
-    """An error's text may hold a whole exposition. More than one write to a pipe takes at once would mix with others."""
+    """An error's text may hold a whole exposition. What a pipe does not take at once would mix."""
     log.configure("info", "logfmt")
     log.error("long", one="\n" * 100_000, two="\xe4" * 100_000)
     (line,) = capfd.readouterr().err.splitlines()
