@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.httpd.connection import Limits
 from agent.httpd.message import Refused, RequestReader
-from tests.httpd.serving import Running
+from tests.httpd.serving import REQUEST, Running
 
 Serve = Callable[..., Running]
 CLOSE = b"Connection: close\r\n\r\n"
@@ -125,6 +125,16 @@ def test_stopping_ends_idle_connections_at_once(serve: Serve) -> None:
         assert sock.recv(65536)
         running.stop()
         assert sock.recv(1) == b""
+
+
+def test_an_offer_to_speak_another_protocol_is_ignored(serve: Serve) -> None:
+    """Clients that would like HTTP/2 (Java's by default, curl --http2) are answered in HTTP/1.1, and may go on."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+    answer = serve().exchange(
+        b"GET /a HTTP/1.1\r\nHost: h\r\n" + offer + b"GET /b HTTP/1.1\r\nHost: h\r\n" + offer + REQUEST
+    )
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.index(b"GET /a ") < answer.index(b"GET /b ")
 
 
 @given(st.lists(st.binary(max_size=200), max_size=6))
