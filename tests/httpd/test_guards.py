@@ -13,10 +13,11 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.httpd.address import ListenError, listen, parse_address
+from agent.httpd.connection import Limits
 from agent.httpd.credentials import Credentials
 from agent.httpd.message import Request
 from agent.httpd.tls import server_context
-from tests.httpd.serving import REQUEST, Running, make_certificate
+from tests.httpd.serving import REQUEST, Running, everything, make_certificate
 
 
 def ask(port: int, trust: Path, client: Path | None = None) -> bytes:
@@ -60,6 +61,21 @@ def test_a_client_ca_keeps_strangers_out(serve: Callable[..., Running], authorit
             continue
         assert answer == b""
     assert "transport" in running.observer.refusals
+
+
+def test_silent_handshakes_are_displaced(serve: Callable[..., Running], authority: Path) -> None:
+    """Who connects and never shakes hands is bounded like everybody: its thread ends when its place is taken."""
+    context = server_context(f"{authority}/server.pem", f"{authority}/server.key", "")
+    running = serve(Limits(connections=2, head_s=600), tls=context.get)
+    silent = [running.connect() for _ in range(20)]
+    try:
+        assert b"200 OK" in ask(running.port, authority / "ca.pem")
+        for sock in silent[:18]:
+            sock.settimeout(10)
+            assert everything(sock) == b""
+    finally:
+        for sock in silent:
+            sock.close()
 
 
 def test_tls_files_that_cannot_be_used_are_said_at_start(tmp_path: Path) -> None:
