@@ -6,6 +6,7 @@ import base64
 import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,8 +83,19 @@ def test_tls_files_that_cannot_be_used_are_said_at_start(tmp_path: Path) -> None
     """A missing key or an unreadable certificate ends the start with one line."""
     with pytest.raises(ConfigError, match="needs both"):
         server_context("cert", "", "")
-    with pytest.raises(ConfigError, match="cannot use"):
-        server_context(f"{tmp_path}/none.pem", f"{tmp_path}/none.key", "")
+    (tmp_path / "some.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match=r"^cannot use .*none.key: No such file or directory$"):
+        server_context(f"{tmp_path}/some.pem", f"{tmp_path}/none.key", "")
+    with pytest.raises(ConfigError, match=r"cannot use .*some.pem, .*some.pem: "):
+        server_context(f"{tmp_path}/some.pem", f"{tmp_path}/some.pem", "")
+
+
+def test_a_key_with_a_passphrase_is_refused(authority: Path, tmp_path: Path) -> None:
+    """Nobody is there to type it: OpenSSL would ask on the terminal, at start and in the middle of serving."""
+    seal = ["openssl", "pkey", "-aes256", "-passout", "pass:x", "-in", f"{authority}/server.key"]
+    subprocess.run([*seal, "-out", f"{tmp_path}/sealed.key"], check=True, capture_output=True)
+    with pytest.raises(ConfigError, match=r"sealed.key: it needs a passphrase; give a key without one"):
+        server_context(f"{authority}/server.pem", f"{tmp_path}/sealed.key", "")
 
 
 def request(authorization: str) -> Request:
