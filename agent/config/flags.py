@@ -43,6 +43,11 @@ def given_flags(
     parser: Parser, settings: Sequence[Setting], arguments: Sequence[str]
 ) -> tuple[argparse.Namespace, dict[str, object]]:
     """The flags that were given, by key. Raises ConfigError; an unknown flag names the nearest known one."""
+    switches = {f"--{no}{setting.flag[2:]}" for setting in settings if setting.kind == "bool" for no in ("", "no-")}
+    for flag, _ in (argument.split("=", 1) for argument in arguments if "=" in argument):
+        if flag in switches:
+            name = flag.removeprefix("--no-").removeprefix("--")
+            raise ConfigError(f"{flag} takes no value; --no-{name} turns it off")
     namespace, unknown = parser.parse_known_args(arguments)
     if unknown:
         flags = [option for action in parser._actions for option in action.option_strings]

@@ -29,6 +29,9 @@ QUIET = ("--collector.disable-defaults", "--collector.loadavg", "--collector.mem
         (["agent", "--listen", ":9910"], 2, "--http.insecure"),
         (["agent", "--log.level", "loud"], 2, "not one of debug, info, warn, error"),
         (["agent", "--collection.deadline", "-1"], 2, "duration"),
+        (["agent", "--collection.deadline", "0"], 2, "--collection.deadline: 10ms at least"),
+        (["agent", "--http.max-connections", "0"], 2, "--http.max-connections: 1 at least"),
+        (["agent", "--collector.cpu=false"], 2, "--collector.cpu takes no value; --no-collector.cpu turns it off"),
         (["agent", "--http.tls-cert", "/nowhere"], 2, "needs both"),
         (["agent", "--http.token-file", "/nowhere"], 2, "cannot use /nowhere"),
         (["agent", "--config", "/nowhere"], 2, "cannot read /nowhere"),
@@ -96,6 +99,17 @@ def test_a_text_file_cannot_claim_what_the_agent_says_of_itself(tmp_path: Path) 
     said = {block.family.name: list(block.values) for block in blocks}
     assert (said["headroom_http_connections"], said["mine"]) == ([0], [1])
     assert said["headroom_collector_errors_total"] == [1]
+
+
+def test_an_interrupt_is_no_defect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while a command starts or looks ends it as the shell expects, without a traceback."""
+
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.commands.doctor", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_doctor_says_what_is_lost(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
