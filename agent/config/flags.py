@@ -25,7 +25,8 @@ def parser_of(program: str, about: str, settings: Sequence[Setting]) -> Parser:
         usage=f"{program} [flags]",
         description=about,
         epilog="A flag without a value is a switch; --no-NAME turns it off. In a TOML file and in the environment "
-        "every flag is a setting too: --path.procfs is procfs in [path], and HEADROOM_PATH_PROCFS.",
+        "every flag is a setting too: --path.procfs is procfs in [path], and HEADROOM_PATH_PROCFS; --collector.NAME is "
+        "enabled in [collector.NAME].",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=40, width=120),
