@@ -120,6 +120,32 @@ def test_several_stuck_ones_share_one_deadline(gate: threading.Event) -> None:
     until(lambda: threading.active_count() <= before)
 
 
+def test_without_threads_a_run_ends_all_the_same(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a node out of PIDs what cannot be started is overdue, and nothing runs on behind the next one's back."""
+    start = threading.Thread.start
+    left = [0]
+
+    def limited(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    stuck, good, lanes = Fake("stuck", lambda out: gate.wait(30) and None), Fake("good", says(VALUE, 7)), Lanes(0.3)  # type: ignore[func-returns-value]
+    for threads in (0, 1, 0):
+        left[0] = threads
+        outcomes = lanes.run([stuck, good])
+        assert [str(outcomes[c].error) for c in (stuck, good) if outcomes[c].error is None] == []
+        assert "no thread" in str(outcomes[good].error)
+    assert (stuck.calls, good.calls) == (1, 0)
+    left[0] = 1
+    assert lanes.run([stuck, good])[good].error is None
+    gate.set()
+    until(lambda: lanes.run([stuck])[stuck].error is None)
+    assert (stuck.calls, good.calls) == (2, 1)
+
+
 def test_a_partial_failure_keeps_the_rest() -> None:
     """Inside ``out.optional`` a source error costs only what is inside, and is reported."""
 
