@@ -100,6 +100,20 @@ def test_many_dead_mounts_do_not_starve_a_live_one() -> None:
     assert all(isinstance(answers[path], SourceError) for path in dead)
 
 
+def test_without_threads_they_are_overdue(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node out of PIDs costs the mounts that may hang, not all filesystems; each is asked when there is a thread."""
+
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    spaces = spaces_of(kernel)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        assert isinstance(spaces.ask(["/a"])["/a"], Overdue)
+    assert kernel.asked == []
+    assert spaces.ask(["/a"])["/a"] == SPACE
+
+
 def test_healthy_mounts_share_one_thread(kernel: Kernel) -> None:
     """Nobody starts a thread per mount that answers."""
     started = []
