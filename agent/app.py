@@ -118,8 +118,8 @@ class Agent:
         self._sink = push_sink(config, host, self.watch)
         if self._sink:
             instruments += self._sink.telemetry.instruments(bool(config["push.target"]))
-        # first, so that a text file cannot take the name of a family of ours
-        chosen: list[Collector] = [Telemetry(instruments), *collectors.build(config, host, choice, self.watch)]
+        chosen: list[Collector] = [*collectors.build(config, host, choice, self.watch), Telemetry(instruments)]
+        chosen.sort(key=lambda collector: collector.name == "textfile")  # last: it cannot take a name of ours
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
         pages = Pages(self.engine, credentials, config["pull.max-age"], self._documents(config["node-name"]))
         self._listener: socket.socket = listen(self.address)

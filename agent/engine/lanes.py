@@ -72,7 +72,7 @@ class Lanes:
             while started and (flight.pending or flight.running):
                 flight.changed.wait(PATIENCE_S)
                 now = time.monotonic()
-                ages = [now - started for started in flight.running.values()]
+                ages = [now - since for since in flight.running.values()]
                 if flight.pending:
                     late = ages and min(ages) >= PATIENCE_S
                     if late and not self._hand_over(flight) and min(ages) >= self._deadline_s:

@@ -84,7 +84,7 @@ def test_a_port_in_use_is_exit_1_and_one_line(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_text_file_cannot_claim_what_the_agent_says_of_itself(tmp_path: Path) -> None:
-    """The agent's own families come first, so that it is the file that loses; both are still scraped."""
+    """The agent's own families come before files, so that it is the file that loses; the rest of it counts."""
     (tmp_path / "own.prom").write_text("headroom_http_connections 77\nmine 1\n")
     config = load(
         (*AGENT, *PUSH, *HOST, *LOG, *collectors.settings()),
