@@ -64,10 +64,18 @@ def _add(parser: Parser, setting: Setting) -> None:
     if shown and setting.kind != "bool":
         text += f" (default: {shown})".replace("%", "%%")
     if setting.kind == "bool":
+        if setting.default and "(default: " not in text:
+            text = text.removesuffix(".") + " (default: enabled)."
         name = setting.flag.removeprefix("--")
         parser.add_argument(setting.flag, dest=setting.key, action="store_true", help=text)
         parser.add_argument(f"--no-{name}", dest=setting.key, action="store_false", help=argparse.SUPPRESS)
     elif setting.kind == "list":
-        parser.add_argument(setting.flag, dest=setting.key, action="append", metavar="ITEM", help=text + "; repeatable")
+        parser.add_argument(
+            setting.flag,
+            dest=setting.key,
+            action="append",
+            metavar="ITEM",
+            help=text.removesuffix(".") + "; repeatable",
+        )
     else:
         parser.add_argument(setting.flag, dest=setting.key, metavar=setting.kind.upper(), help=text)

@@ -57,6 +57,8 @@ def test_help_of_each_command_is_complete(command: str, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     on_a_node = ("--path.procfs", "--listen", "--collector.netdev.device-exclude", "(default: /proc)")
     central = ("--grpc-listen", "--data-dir", "--insecure", "(default: 127.0.0.1:9912)")
+    assert ".; repeatable" not in text
+    assert command == "aggregator" or "Expose node_cpu_guest_seconds_total (default: enabled)." in text
     for flag in ("--config", "--log.format", *(central if command == "aggregator" else on_a_node)):
         assert flag in text
 
