@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent.sources.kubelet.poller import Poller
 
 STOP_SIGNALS: Final = {signal.SIGINT, signal.SIGTERM}
+DEADLINE_S_MIN: Final = 0.01
 M_ARENA_MAX: Final = -8  # malloc.h
 POLL_MAX_S: Final = STALE_S - 60  # each answer comes, however late, before the last one is dropped
 
@@ -105,6 +106,7 @@ class Agent:
     """Everything wired, nothing running. Raises ConfigError and ListenError."""
 
     def __init__(self, config: Config) -> None:
+        _check_bounds(config)
         self.address = parse_address(config["listen"])
         tls, credentials = guards(config)
         host, self._poller = with_kubelet(config)
@@ -118,11 +120,12 @@ class Agent:
         if self._sink:
             instruments += self._sink.telemetry.instruments(bool(config["push.target"]))
         chosen: list[Collector] = [*collectors.build(config, host, choice, self.watch), Telemetry(instruments)]
+        chosen.sort(key=lambda collector: collector.name == "textfile")  # last: it cannot take a name of ours
         self.engine = Engine(chosen, host.calls, config["collection.deadline"])
         pages = Pages(self.engine, credentials, config["pull.max-age"], self._documents(config["node-name"]))
         self._listener: socket.socket = listen(self.address)
         self.address = Address(self.address.host, self._listener.getsockname()[1])
-        limits = Limits(connections=max(1, config["http.max-connections"]))
+        limits = Limits(connections=config["http.max-connections"])
         self._server = Server(self._listener, pages, observer, tls, limits)
         self.url = f"{'https' if tls else 'http'}://{_reachable(self.address)}"
 
@@ -167,6 +170,14 @@ class Agent:
             self.watch.stop()
         log.info("stopped")
         return 1 if failed else 0
+
+
+def _check_bounds(config: Config) -> None:
+    """Raises ConfigError for what would have us serve nothing."""
+    if config["collection.deadline"] < DEADLINE_S_MIN:
+        raise ConfigError("--collection.deadline: 10ms at least; no collector is done before it is started")
+    if config["http.max-connections"] < 1:
+        raise ConfigError("--http.max-connections: 1 at least")
 
 
 def with_kubelet(config: Config) -> tuple[Host, Poller | None]:

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgentError as error:
         print(f"headroom {given[0]}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # as the shell has it; the commands that serve take SIGINT themselves once they do
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has enough
         return 1

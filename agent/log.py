@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Final
 
+FIELD_CHARS_MAX: Final = 500
 LEVELS: Final[dict[str, int]] = {"debug": 10, "info": 20, "warn": 30, "error": 40}
 
 
@@ -53,7 +54,10 @@ def _write(level: str, message: str, fields: dict[str, object]) -> None:
         return
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-    record: dict[str, object] = {"time": stamp, "level": level, "msg": message, **fields}
+    record: dict[str, object] = {"time": stamp, "level": level, "msg": message}
+    record |= {
+        key: value if isinstance(value, (int, float, bool)) else _cut(str(value)) for key, value in fields.items()
+    }
     line = _json(record) if _output.as_json else _logfmt(record)
     try:
         os.write(sys.stderr.fileno(), line.encode("utf-8", "backslashreplace"))
@@ -61,10 +65,15 @@ def _write(level: str, message: str, fields: dict[str, object]) -> None:
         pass  # stderr is closed or full: there is nowhere left to say so
 
 
+def _cut(text: str) -> str:
+    """The text of an error may hold all that it is about, such as an exposition that cannot be encoded."""
+    return text if len(text) <= FIELD_CHARS_MAX else f"{text[:FIELD_CHARS_MAX]}... ({len(text)} characters)"
+
+
 def _json(record: dict[str, object]) -> str:
     import json  # only with --log.format json
 
-    return json.dumps({k: v if isinstance(v, (int, float, bool)) else str(v) for k, v in record.items()}) + "\n"
+    return json.dumps(record) + "\n"
 
 
 def _logfmt(record: dict[str, object]) -> str:

@@ -63,7 +63,9 @@ class ContainerNetwork:
             pod for pod in scan.pods if names.on_node_network(pod.uid) is not True and pod.uid not in names.left_out
         ]
         self._find(pods, scan, names)
-        node = namespace_of(self._host.procfs, self._host.net("dev"))
+        node = 0
+        with out.optional:
+            node = namespace_of(self._host.procfs, self._host.net("dev"))
         columns: list[list[tuple[Key, int]]] = [[] for _ in FAMILIES]
         for pod in pods:
             rows: Sequence[_Row] = ()

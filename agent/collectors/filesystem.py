@@ -15,7 +15,7 @@ from agent.model import Declared, Family, Part, Writer
 from agent.sources.calls import FilesystemSpace
 from agent.sources.filesystem import Answer, Spaces, may_hang
 from agent.sources.host import Host
-from agent.sources.mountinfo import Mount, parse_mountinfo, read_mountinfo
+from agent.sources.mountinfo import Mount, MountInfo, parse_mountinfo, read_mountinfo
 
 LABELS: Final = ("device", "mountpoint", "fstype", "device_error")
 
@@ -59,14 +59,15 @@ class Filesystem:
         self._spaces = Spaces(host.calls)
         self._points = filter_of(self.name, options, "mount-points-include", "mount-points-exclude")
         self._types = filter_of(self.name, options, "fs-types-include", "fs-types-exclude")
-        self._table = b""
+        self._table = MountInfo(b"", is_own=False)
         self._wanted: list[_Wanted] = []
         self._keys = _Keys([], ())
 
     def collect(self, out: Writer) -> None:
         table = read_mountinfo(self._procfs)
         if table != self._table:
-            self._wanted = self._choose(parse_mountinfo(table))
+            mounts = parse_mountinfo(table.buf)
+            self._wanted = self._choose([m for m in mounts if self._is_below_root(m)] if table.is_own else mounts)
             self._table = table
         answers = self._ask()
         errors = tuple(_reason(answer) for answer in answers)
@@ -96,6 +97,10 @@ class Filesystem:
         if self._rootfs and (path == self._rootfs or path.startswith(self._rootfs + "/")):
             return path[len(self._rootfs) :] or "/"
         return path
+
+    def _is_below_root(self, mount: Mount) -> bool:
+        """Of our own mounts, those of the node. The others are a pod's: its /etc/hosts is none of the node's."""
+        return f"{mount.mount_point}/".startswith(f"{self._rootfs}/")
 
     def _ask(self) -> list[Answer]:
         slow = [wanted.path for wanted in self._wanted if wanted.slow]

@@ -95,11 +95,16 @@ class Hardware:
     families: Declared = ()
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
+        self._host = host
         self._calls = host.calls
         self._root = host.sysfs if self.place.tree == "sysfs" else host.procfs
-        self._path = host.net(self.place.directory) if self.place.tree == "net" else self.place.directory
         self._verdict: tuple[type[SourceError], str] | None = None
         self._look_again_s = float("-inf")
+
+    @property
+    def _path(self) -> str:
+        directory = self.place.directory
+        return self._host.net(directory) if self.place.tree == "net" else directory
 
     def collect(self, out: Writer) -> None:
         now_s = self._calls.monotonic_s()

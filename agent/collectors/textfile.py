@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from agent.collectors.devices import label
 from agent.errors import Malformed, SourceError, from_oserror
 from agent.model import Declared, Family, FamilyRule, Key, Part, Type, Value, Writer
 from agent.sources.host import Host
@@ -112,7 +113,7 @@ class _Merged:
         out = Writer()
         for name, parts in sorted(self._by_name(read).items()):
             self._write(name, parts, families_before, out)
-        mtimes = {(file.path,): file.state.mtime_ns // 10**9 for file in read}
+        mtimes = {(label(file.path),): file.state.mtime_ns // 10**9 for file in read}
         out.many(MTIME, tuple(mtimes), list(mtimes.values()))
         self.blocks = out.blocks
 
@@ -138,7 +139,7 @@ class _Merged:
     ) -> None:
         help = next((family.help for _, family in parts if family.help is not None), None)
         if help is None:
-            help = f"Metric read from {', '.join(path for path, _ in parts)}"
+            help = f"Metric read from {', '.join(label(path) for path, _ in parts)}"
         labels = tuple(sorted({label for _, family in parts for series in family.series for label in series.labels}))
         what = (name, parts[0][1].type, help, labels)
         family = families_before.get(what) or Family(*what, FROM_FILES)

@@ -64,7 +64,9 @@ def nearest(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
     """``; did you mean X?`` or nothing."""
     from difflib import get_close_matches  # only for a mistake
 
-    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    # what switches a collector on is one key below its name, though its flag is the name alone
+    found = [key for key in known if key in (f"{name}.enabled", f"{name}_ENABLED")]
+    found = found or get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -51,6 +51,8 @@ class Setting(NamedTuple):
 def _text(given: object) -> str:
     if not isinstance(given, str):
         raise TypeError(f"a {type(given).__name__}")
+    if any("\udc80" <= character <= "\udcff" for character in given):
+        raise ValueError("not UTF-8")
     return given
 
 

@@ -81,7 +81,7 @@ class Engine:
 
     def _accepted(self, collectors: Sequence[Collector], outcomes: dict[Collector, Outcome]) -> Iterable[Block]:
         """The blocks in the order of the collectors, each family once: a second claim to a name is refused."""
-        seen: set[str] = set()
+        seen = {family.name for family in FAMILIES}  # those of _account
         for collector in collectors:
             outcome = outcomes[collector]
             if outcome.error is not None:

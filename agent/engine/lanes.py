@@ -62,37 +62,44 @@ class Lanes:
         with self._lock:
             stuck = self._stuck.intersection(collectors)
         flight = _Flight(c for c in collectors if c not in stuck)
-        self._hand_over(flight)
-        self._wait(flight)
+        self._wait(flight, started=self._hand_over(flight))
         for collector in stuck:
             flight.outcomes[collector] = _given_up(collector, 0.0, "still stuck in an earlier collection")
         return flight.outcomes
 
-    def _wait(self, flight: _Flight) -> None:
+    def _wait(self, flight: _Flight, *, started: bool) -> None:
         with flight.changed:
-            while flight.pending or flight.running:
+            while started and (flight.pending or flight.running):
                 flight.changed.wait(PATIENCE_S)
                 now = time.monotonic()
-                ages = [now - started for started in flight.running.values()]
+                ages = [now - since for since in flight.running.values()]
                 if flight.pending:
-                    if ages and min(ages) >= PATIENCE_S:
-                        self._hand_over(flight)
+                    late = ages and min(ages) >= PATIENCE_S
+                    if late and not self._hand_over(flight) and min(ages) >= self._deadline_s:
+                        break
                 elif ages and min(ages) >= self._deadline_s:
                     break
             flight.closed = True
             now = time.monotonic()
-            for collector, started in flight.running.items():
-                flight.outcomes[collector] = _given_up(collector, now - started, f"not done after {self._deadline_s} s")
+            for collector, since in flight.running.items():
+                flight.outcomes[collector] = _given_up(collector, now - since, f"not done after {self._deadline_s} s")
+            for collector in flight.pending:
+                flight.outcomes[collector] = _given_up(collector, 0.0, "no thread could be started for it")
             with self._lock:
                 self._stuck.update(flight.running)
 
-    def _hand_over(self, flight: _Flight) -> None:
+    def _hand_over(self, flight: _Flight) -> bool:
+        """To the idle lane or a new one. False on a node that is out of PIDs."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
                 self._handovers.put(flight)
-                return
-        threading.Thread(target=self._lane, args=(flight,), name="lane", daemon=True).start()
+                return True
+        try:
+            threading.Thread(target=self._lane, args=(flight,), name="lane", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
 
     def _lane(self, flight: _Flight) -> None:
         while True:

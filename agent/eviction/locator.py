@@ -74,7 +74,7 @@ class Locator:
         """Whether it is another one than before. One that cannot be read is empty: then everything may hang."""
         self._table_due_s = now_s + TABLE_S
         try:
-            buf = read_mountinfo(self._host.procfs)
+            buf = read_mountinfo(self._host.procfs).buf
             mounts = parse_mountinfo(buf) if buf != self._bytes else None
         except SourceError:
             buf, mounts = b"", []

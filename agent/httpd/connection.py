@@ -52,7 +52,8 @@ class Connection:
         if self.busy:
             return
         try:
-            self._sock.shutdown(socket.SHUT_RDWR)
+            # of the descriptor alone: an SSLSocket's own drops the encryption, perhaps under an answer that begins
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
         except OSError:
             pass
 
@@ -62,7 +63,7 @@ class Connection:
             self._sock.settimeout(self._limits.head_s)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
-                self._sock = tls().wrap_socket(self._sock, server_side=True)
+                self._shake_hands(tls())
             first_by = time.monotonic() + self._limits.head_s
             while not self._last and (request := self._next(first_by)):
                 if not self._answer(request, handler, observer):
@@ -76,6 +77,14 @@ class Connection:
             log.debug("connection ended", error=error)
         finally:
             self._sock.close()
+
+    def _shake_hands(self, context: SSLContext) -> None:
+        """Once wrapped, as wrapping detaches the former socket: who ends this meanwhile must find the new one."""
+        wrapped = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        self._sock = wrapped
+        if self._last:
+            return
+        wrapped.do_handshake()
 
     def turn_away(self, response: Response) -> None:
         """A few bytes without waiting for anything: this runs in the thread that accepts."""

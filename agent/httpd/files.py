@@ -40,6 +40,12 @@ class Reread(Generic[T]):
 
     def _first(self) -> T:
         try:
+            for path in self._paths:
+                with open(path, "rb"):
+                    pass  # ssl does not say which of its files is missing
+        except OSError as error:
+            raise ConfigError(f"cannot use {error.filename}: {error.strerror}") from None
+        try:
             return self._make()
         except (OSError, ValueError) as error:
             raise ConfigError(f"cannot use {', '.join(self._paths)}: {error}") from None

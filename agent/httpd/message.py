@@ -92,17 +92,24 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Raises Refused for what is not HTTP, or not within the bounds."""
+        while data:
+            data = self._fed(data)
+        if self.partial and self._head_bytes > HEAD_BYTES_MAX:
+            raise Refused(431, f"more than {HEAD_BYTES_MAX} bytes of header")
+
+    def _fed(self, data: bytes) -> bytes:
+        """What is left to feed: all after a request that offers another protocol, which a server may ignore."""
         self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            raise Refused(400, "no protocol to upgrade to") from None
+        except httptools.HttpParserUpgrade as offer:
+            self._parser = httptools.HttpRequestParser(self)  # the former takes what follows for that protocol
+            return data[offer.args[0] :]
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, Refused):
                 raise error.__context__ from None
             raise Refused(400, f"not HTTP: {error}") from None
-        if self.partial and self._head_bytes > HEAD_BYTES_MAX:
-            raise Refused(431, f"more than {HEAD_BYTES_MAX} bytes of header")
+        return b""
 
     def _clear(self) -> None:
         self._target = b""

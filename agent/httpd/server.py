@@ -10,16 +10,21 @@ Blocking sockets and threads rather than asyncio: 4 MiB less, and a scrape is on
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from agent import log
 from agent.httpd.connection import Connection, Handler, Limits, Observer
 from agent.httpd.message import refusal
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+BROKEN: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK))  # all else that accept(2) says passes
+AGAIN_S: Final = 0.1
 
 
 class Server:
@@ -44,15 +49,25 @@ class Server:
 
     def serve(self) -> None:
         """Accepts until ``stop``. Returns then; raises OSError if the listening socket itself breaks."""
+        said = False
         while not self._stopping:
             try:
                 sock, _ = self._listener.accept()
             except ConnectionError:
                 continue  # the peer was gone before we looked
-            except OSError:
+            except OSError as error:
                 if self._stopping:
                     return
-                raise
+                if error.errno in BROKEN:
+                    raise
+                self._observer.refused("resources")
+                if not said:
+                    log.warn("cannot accept connections; trying again, said once until one is accepted", error=error)
+                said = True
+                with self._changed:
+                    self._changed.wait(AGAIN_S)
+                continue
+            said = False
             self._admit(Connection(sock, self._limits))
 
     def stop(self, grace_s: float = 0.5) -> None:
@@ -84,13 +99,21 @@ class Server:
             self._observer.refused("connections")
             newcomer.turn_away(refusal(503, "every connection is being answered; try again"))
             return
-        threading.Thread(target=self._converse, args=(newcomer,), name="http", daemon=True).start()
+        try:
+            threading.Thread(target=self._converse, args=(newcomer,), name="http", daemon=True).start()
+        except RuntimeError as error:  # the node, or our cgroup, is out of PIDs: that passes, and is why we are asked
+            self._leave(newcomer)
+            self._observer.refused("resources")
+            newcomer.turn_away(refusal(503, f"{error}; try again"))
 
     def _converse(self, connection: Connection) -> None:
         try:
             connection.converse(self._handler, self._observer, self._tls)
         finally:
-            with self._changed:
-                self._connections.discard(connection)
-                self._observer.connections(len(self._connections))
-                self._changed.notify_all()
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        with self._changed:
+            self._connections.discard(connection)
+            self._observer.connections(len(self._connections))
+            self._changed.notify_all()

@@ -24,8 +24,13 @@ def _context(cert: str, key: str, client_ca: str) -> SSLContext:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(cert, key, _no_passphrase)
     if client_ca:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _no_passphrase() -> str:
+    """OpenSSL would ask whoever sits at the terminal, and serve nobody until then."""
+    raise ValueError("it needs a passphrase; give a key without one")

@@ -20,7 +20,8 @@ DURATION = Family(
 REFUSED = Family(
     "headroom_http_refused_total",
     "counter",
-    "Connections turned away or broken: displaced by a newer one, no free place, a bad request's status, transport.",
+    "Connections turned away or broken: displaced by a newer one, no free place, no resources (descriptors, threads), "
+    "a bad request's status, transport.",
     ("reason",),
 )
 CONNECTIONS = Family("headroom_http_connections", "gauge", "HTTP connections open now.")
@@ -35,7 +36,7 @@ class PullTelemetry:
         self._paths = paths
         self._requests = Counter(REQUESTS)
         self._duration = Histogram(DURATION, BOUNDS_S)
-        self._refused = Counter(REFUSED, ("displaced",), ("connections",), ("transport",))
+        self._refused = Counter(REFUSED, ("displaced",), ("connections",), ("resources",), ("transport",))
         self._connections = Gauge(CONNECTIONS)
         self.instruments: tuple[Instrument, ...] = (self._requests, self._duration, self._refused, self._connections)
 

@@ -104,7 +104,7 @@ class SystemCalls:
         self.sees_host_name = _same_uts(procfs, self.sees_host_network)
         if rootfs not in ("", "/") and os.path.exists(localtime):
             os.environ["TZ"] = f":{localtime}"  # the node's zone, not the image's; libc reads the file
-            time.tzset()
+            _take_zone()
 
     def statvfs(self, path: str) -> FilesystemSpace:
         try:
@@ -136,7 +136,8 @@ class SystemCalls:
 
     def timezone(self) -> tuple[str, int]:
         now = time.localtime()
-        return now.tm_zone, now.tm_gmtoff
+        zone = now.tm_zone.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return zone, now.tm_gmtoff
 
     def network_addresses(self) -> list[NetworkAddress]:
         import psutil  # only for who wants addresses
@@ -147,6 +148,14 @@ class SystemCalls:
             for said in addresses
             if said.family in (socket.AF_INET, socket.AF_INET6) and said.netmask
         ]
+
+
+def _take_zone() -> None:
+    """Makes libc read TZ. It has done so when Python cannot decode the zone's name."""
+    try:
+        time.tzset()
+    except UnicodeDecodeError:
+        pass
 
 
 @cache

@@ -76,13 +76,20 @@ class Spaces:
                 if left_s <= 0:
                     break
                 if len(turn.answers) == answered or not turn.asked:
-                    for _ in range(min(max(1, len(turn.asked)), len(turn.pending))):
-                        threading.Thread(target=self._work, args=(turn,), name="statvfs", daemon=True).start()
+                    self._add_threads(turn, min(max(1, len(turn.asked)), len(turn.pending)))
                 answered = len(turn.answers)
                 turn.changed.wait(min(left_s, _NO_PROGRESS_S))
             turn.closed = True
             with self._lock:
                 self._stuck |= turn.asked
+
+    def _add_threads(self, turn: _Turn, number: int) -> None:
+        """As many as there can be: a node may be out of PIDs. Then they are tried again until the deadline."""
+        try:
+            for _ in range(number):
+                threading.Thread(target=self._work, args=(turn,), name="statvfs", daemon=True).start()
+        except RuntimeError:
+            pass
 
     def _work(self, turn: _Turn) -> None:
         while True:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from agent.errors import Denied
 from agent.sources.calls import Calls, RecordedCalls, SystemCalls
 from agent.sources.kubelet.slot import NO_KUBELET, Kubelet
 from agent.sources.root import Root
 
 UDEV_DATA: Final = "/run/udev/data"
+OWN_PROCFS: Final = "/proc"
 
 
 class Host:
@@ -38,7 +40,7 @@ class Host:
         self.udev_data = udev_data or Root(UDEV_DATA)
         self.kubelet = kubelet
         self.cgroup_root = cgroup_root
-        self._net = "1/net" if procfs.exists("1/net") else "net"
+        self._net = _network_of(procfs)
 
     @classmethod
     def at(
@@ -64,11 +66,22 @@ class Host:
     def net(self, name: str) -> str:
         """A file of the node's network namespace, relative to procfs.
 
-        ``/proc/net`` is the *reader's*; PID 1 of the host's procfs is in the node's. A recording may lack it.
+        ``/proc/net`` is the *reader's*; PID 1 of the host's procfs is in the node's. A recording may lack it. Raises
+        Denied where it is hidden from us (hidepid): there is no way to the node's network then.
         """
+        if not self._net:
+            raise Denied(self.procfs / "1/net", "PID 1 is hidden (hidepid), and net itself is this process's own")
         return f"{self._net}/{name}"
 
     def close(self) -> None:
         """Let go of every kept descriptor; what is read after that is opened anew."""
         for root in (self.procfs, self.sysfs, self.rootfs, self.udev_data):
             root.close()
+
+
+def _network_of(procfs: Root) -> str:
+    """PID 1's; in our own /proc, where we are at home, ours; the only one of a recording; none where it is hidden."""
+    if procfs.exists("1/net"):
+        return "1/net"
+    is_live = procfs.exists("self")
+    return "" if is_live and procfs.path != OWN_PROCFS else "net"

@@ -71,9 +71,15 @@ def _octal(part: bytes) -> bytes:
     return b"\\" + part
 
 
-def read_mountinfo(procfs: Root) -> bytes:
-    """The bytes, so that the caller can tell whether anything changed before it parses them."""
+class MountInfo(NamedTuple):
+    """The bytes, so that one can tell whether anything changed before they are parsed; and whose mounts they are."""
+
+    buf: bytes
+    is_own: bool
+
+
+def read_mountinfo(procfs: Root) -> MountInfo:
     try:
-        return procfs.read("1/mountinfo")
+        return MountInfo(procfs.read("1/mountinfo"), is_own=False)
     except (Gone, Denied):
-        return procfs.read("self/mountinfo")
+        return MountInfo(procfs.read("self/mountinfo"), is_own=True)

@@ -55,7 +55,18 @@ def test_an_agent_that_spools_only_loads_no_grpc(tmp_path: Path) -> None:
 def test_a_heavy_module_would_be_seen() -> None:
     """The interpreter's list shows what a command imports late: here ssl, which a TLS setting needs."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "agent.cli", "agent", "--http.tls-cert", "x", "--http.tls-key", "x"],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "agent.cli",
+            "agent",
+            "--http.tls-cert",
+            __file__,
+            "--http.tls-key",
+            __file__,
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -36,11 +36,11 @@ class Recorder:
 class Running:
     """A server under test. ``hold`` makes requests for /held wait until it is set."""
 
-    def __init__(self, limits: Limits, tls: Callable[[], object] | None) -> None:
+    def __init__(self, limits: Limits, tls: Callable[[], object] | None, listener: socket.socket | None = None) -> None:
         self.observer = Recorder()
         self.hold = threading.Event()
         self.held = threading.Semaphore(0)
-        listener = listen(Address("127.0.0.1", 0))
+        listener = listener or listen(Address("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]
         self.server = Server(listener, self._answer, self.observer, tls, limits)  # type: ignore[arg-type]
         self.thread = threading.Thread(target=self.server.serve)

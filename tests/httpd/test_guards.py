@@ -6,6 +6,7 @@ import base64
 import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.httpd.address import ListenError, listen, parse_address
+from agent.httpd.connection import Limits
 from agent.httpd.credentials import Credentials
 from agent.httpd.message import Request
 from agent.httpd.tls import server_context
-from tests.httpd.serving import REQUEST, Running, make_certificate
+from tests.httpd.serving import REQUEST, Running, everything, make_certificate
 
 
 def ask(port: int, trust: Path, client: Path | None = None) -> bytes:
@@ -62,12 +64,38 @@ def test_a_client_ca_keeps_strangers_out(serve: Callable[..., Running], authorit
     assert "transport" in running.observer.refusals
 
 
+def test_silent_handshakes_are_displaced(serve: Callable[..., Running], authority: Path) -> None:
+    """Who connects and never shakes hands is bounded like everybody: its thread ends when its place is taken."""
+    context = server_context(f"{authority}/server.pem", f"{authority}/server.key", "")
+    running = serve(Limits(connections=2, head_s=600), tls=context.get)
+    silent = [running.connect() for _ in range(20)]
+    try:
+        assert b"200 OK" in ask(running.port, authority / "ca.pem")
+        for sock in silent[:18]:
+            sock.settimeout(10)
+            assert everything(sock) == b""
+    finally:
+        for sock in silent:
+            sock.close()
+
+
 def test_tls_files_that_cannot_be_used_are_said_at_start(tmp_path: Path) -> None:
     """A missing key or an unreadable certificate ends the start with one line."""
     with pytest.raises(ConfigError, match="needs both"):
         server_context("cert", "", "")
-    with pytest.raises(ConfigError, match="cannot use"):
-        server_context(f"{tmp_path}/none.pem", f"{tmp_path}/none.key", "")
+    (tmp_path / "some.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match=r"^cannot use .*none.key: No such file or directory$"):
+        server_context(f"{tmp_path}/some.pem", f"{tmp_path}/none.key", "")
+    with pytest.raises(ConfigError, match=r"cannot use .*some.pem, .*some.pem: "):
+        server_context(f"{tmp_path}/some.pem", f"{tmp_path}/some.pem", "")
+
+
+def test_a_key_with_a_passphrase_is_refused(authority: Path, tmp_path: Path) -> None:
+    """Nobody is there to type it: OpenSSL would ask on the terminal, at start and in the middle of serving."""
+    seal = ["openssl", "pkey", "-aes256", "-passout", "pass:x", "-in", f"{authority}/server.key"]
+    subprocess.run([*seal, "-out", f"{tmp_path}/sealed.key"], check=True, capture_output=True)
+    with pytest.raises(ConfigError, match=r"sealed.key: it needs a passphrase; give a key without one"):
+        server_context(f"{authority}/server.pem", f"{tmp_path}/sealed.key", "")
 
 
 def request(authorization: str) -> Request:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.httpd.address import Address, listen
 from agent.httpd.connection import Limits
 from agent.httpd.message import Refused, RequestReader
-from tests.httpd.serving import Running
+from tests.httpd.serving import REQUEST, Running
 
 Serve = Callable[..., Running]
 CLOSE = b"Connection: close\r\n\r\n"
@@ -117,6 +120,44 @@ def test_an_answer_nobody_takes_ends(serve: Serve) -> None:
     assert "transport" in running.observer.refusals
 
 
+class OutOfDescriptors(socket.socket):
+    """A listening socket whose first ``refusals`` connections find no descriptor left."""
+
+    refusals = 3
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_a_machine_out_of_descriptors_is_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
+    """It passes; to end the agent over it would cost the node its metrics just then. Counted each time, said once."""
+    listener = OutOfDescriptors(fileno=listen(Address("127.0.0.1", 0)).detach())
+    running = Running(Limits(), None, listener)
+    try:
+        assert b"200 OK" in running.exchange(REQUEST)
+    finally:
+        running.stop()
+    assert running.observer.refusals == ["resources"] * 3
+    assert capfd.readouterr().err.count("Too many open files") == 1
+
+
+def test_a_machine_out_of_threads_is_waited_for(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the node's PIDs used up the client is told, its place is free again, and the server goes on."""
+    running = serve(Limits(connections=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)
+        assert status(running.exchange(b"")).split()[1] == b"503"
+    assert b"200 OK" in running.exchange(REQUEST)
+    assert running.observer.refusals == ["resources"]
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_stopping_ends_idle_connections_at_once(serve: Serve) -> None:
     """An idle keep-alive connection does not hold up the end."""
     running = serve()
@@ -125,6 +166,16 @@ def test_stopping_ends_idle_connections_at_once(serve: Serve) -> None:
         assert sock.recv(65536)
         running.stop()
         assert sock.recv(1) == b""
+
+
+def test_an_offer_to_speak_another_protocol_is_ignored(serve: Serve) -> None:
+    """Clients that would like HTTP/2 (Java's by default, curl --http2) are answered in HTTP/1.1, and may go on."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+    answer = serve().exchange(
+        b"GET /a HTTP/1.1\r\nHost: h\r\n" + offer + b"GET /b HTTP/1.1\r\nHost: h\r\n" + offer + REQUEST
+    )
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.index(b"GET /a ") < answer.index(b"GET /b ")
 
 
 @given(st.lists(st.binary(max_size=200), max_size=6))

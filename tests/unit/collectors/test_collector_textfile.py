@@ -141,6 +141,16 @@ def test_our_own_names_are_not_for_files(files: Directory, collect: Collect) -> 
     assert 'file="x"' not in samples.text
 
 
+def test_a_file_of_any_name_is_text(files: Directory, collect: Collect) -> None:
+    """A file name is any bytes: those that are not UTF-8 are spelled out, or no scrape of the node could be written."""
+    files.write("d/a\udcff.prom", "m 1\n")
+    samples = collect(files.collector("d"))
+    spelled = f"{files.path}/d/a\\xff.prom"
+    assert samples["m"] == 1
+    assert f'node_textfile_mtime_seconds{{file="{spelled}"}}'.replace("\\", "\\\\") in samples
+    assert f"# HELP m Metric read from {spelled}".replace("\\", "\\\\") in samples.text
+
+
 def test_globs_find_directories(files: Directory, collect: Collect) -> None:
     """Each of them is read; a directory may be given beside them."""
     files.write("one/a.prom", "a 1\n")

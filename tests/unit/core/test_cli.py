@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agent import collectors
+from agent.app import Agent
 from agent.cli import COMMANDS, main
+from agent.config.load import load
 from agent.httpd.address import listen, parse_address
+from agent.settings import AGENT, HOST, LOG, PUSH
 
 QUIET = ("--collector.disable-defaults", "--collector.loadavg", "--collector.meminfo")
 
@@ -25,6 +29,9 @@ QUIET = ("--collector.disable-defaults", "--collector.loadavg", "--collector.mem
         (["agent", "--listen", ":9910"], 2, "--http.insecure"),
         (["agent", "--log.level", "loud"], 2, "not one of debug, info, warn, error"),
         (["agent", "--collection.deadline", "-1"], 2, "duration"),
+        (["agent", "--collection.deadline", "0"], 2, "--collection.deadline: 10ms at least"),
+        (["agent", "--http.max-connections", "0"], 2, "--http.max-connections: 1 at least"),
+        (["agent", "--collector.cpu=false"], 2, "--collector.cpu takes no value; --no-collector.cpu turns it off"),
         (["agent", "--http.tls-cert", "/nowhere"], 2, "needs both"),
         (["agent", "--http.token-file", "/nowhere"], 2, "cannot use /nowhere"),
         (["agent", "--config", "/nowhere"], 2, "cannot read /nowhere"),
@@ -52,6 +59,8 @@ def test_help_of_each_command_is_complete(command: str, capsys: pytest.CaptureFi
     central = ("--grpc-listen", "--data-dir", "--insecure", "(default: 127.0.0.1:9912)")
     laboratory = ("--duration", "--nodes", "--interval", "--scenario", "--output", "--prometheus", "(default: 60.0)")
     own = {"aggregator": central, "compare": laboratory}.get(command, on_a_node)
+    assert ".; repeatable" not in text
+    assert own is not on_a_node or "Expose node_cpu_guest_seconds_total (default: enabled)." in text
     for flag in ("--config", "--log.format", *own):
         assert flag in text
 
@@ -76,6 +85,35 @@ def test_a_port_in_use_is_exit_1_and_one_line(capsys: pytest.CaptureFixture[str]
         port = taken.getsockname()[1]
         assert main(["agent", "--listen", f"127.0.0.1:{port}", *QUIET]) == 1
     assert capsys.readouterr().err == f"headroom agent: cannot listen on 127.0.0.1:{port}: the port is in use\n"
+
+
+def test_a_text_file_cannot_claim_what_the_agent_says_of_itself(tmp_path: Path) -> None:
+    """The agent's own families come before files, so that it is the file that loses; the rest of it counts."""
+    (tmp_path / "own.prom").write_text("headroom_http_connections 77\nmine 1\n")
+    config = load(
+        (*AGENT, *PUSH, *HOST, *LOG, *collectors.settings()),
+        "",
+        {},
+        {"listen": "127.0.0.1:0", "collector.disable-defaults": True, "collector.textfile.enabled": True}
+        | {"collector.textfile.directory": [str(tmp_path)]},
+    )
+    agent = Agent(config)
+    agent._server.stop()
+    blocks = agent.engine.collect(agent.engine.collectors).blocks
+    said = {block.family.name: list(block.values) for block in blocks}
+    assert (said["headroom_http_connections"], said["mine"]) == ([0], [1])
+    assert said["headroom_collector_errors_total"] == [1]
+
+
+def test_an_interrupt_is_no_defect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while a command starts or looks ends it as the shell expects, without a traceback."""
+
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.commands.doctor", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_doctor_says_what_is_lost(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

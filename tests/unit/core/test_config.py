@@ -51,6 +51,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
         ("[push]\ninterval = 'soon'", "such as 2s"),
         ("[spool]\nmax-bytes = '1 parsec'", "is not a size"),
         ("[collector.x]\nfields = '('", "is not a regular expression"),
+        ("[collector]\nx = false", "did you mean collector.x.enabled?"),
         ("[log]\nformat = 'xml'", "is not one of logfmt, json"),
         ("[collector.x]\nenabled = 'perhaps'", "true or false"),
         ("listen = ", "is not TOML"),
@@ -68,6 +69,8 @@ def test_an_unknown_environment_variable_names_the_nearest() -> None:
     """HEADROOM_ variables are ours, so a misspelt one is an error."""
     with pytest.raises(ConfigError, match="did you mean HEADROOM_LISTEN"):
         loaded(environ={"HEADROOM_LISTN": "x"})
+    with pytest.raises(ConfigError, match="did you mean HEADROOM_COLLECTOR_X_ENABLED"):
+        loaded(environ={"HEADROOM_COLLECTOR_X": "false"})
     assert loaded(environ={"HEADROOM_CONFIG": "x", "PATH": "y"})["listen"] == "127.0.0.1:9910"
 
 
@@ -79,6 +82,12 @@ def test_values_have_units() -> None:
     assert config["collector.x.names"] == ("a", "b")
     assert config["push.interval"] == 0.5
     assert config.section("collector.x") == {"names": ("a", "b"), "enabled": False, "fields": ""}
+
+
+def test_what_is_not_text_is_refused() -> None:
+    """A name that is not UTF-8 would become a label that no scrape could be written with."""
+    with pytest.raises(ConfigError, match=r"environment variable HEADROOM_LISTEN: .* is not text .*UTF-8"):
+        loaded(environ={"HEADROOM_LISTEN": "\udcff"})
 
 
 def test_a_missing_file_is_said() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.engine import Engine
+from agent.engine import FAMILIES, Engine
 from agent.engine.lanes import Lanes
 from agent.errors import Absent, Gone, Malformed
 from agent.model import Declared, Family, Part, Writer
+from tests.stream.waiting import until
 
 VALUE = Family("node_value", "gauge", "A value.")
 
@@ -89,7 +90,7 @@ def test_a_stuck_one_is_given_up_and_not_started_again_until_it_returns(gate: th
         gate.wait(30)
         returned.set()
 
-    stuck, good, lanes = Fake("stuck", hang), Fake("good", says(VALUE, 7)), Lanes(0.3)
+    stuck, good, lanes = Fake("stuck", hang), Fake("good", says(VALUE, 7)), Lanes(1.0)
     for _ in range(3):
         outcomes = lanes.run([stuck, good])
         assert outcomes[stuck].error is not None
@@ -100,15 +101,13 @@ def test_a_stuck_one_is_given_up_and_not_started_again_until_it_returns(gate: th
     assert good.calls == 3
     gate.set()
     assert returned.wait(5)
-    for _ in range(1000):
-        if lanes.run([stuck])[stuck].error is None:
-            break
+    until(lambda: lanes.run([stuck])[stuck].error is None)
     assert stuck.calls == 2
 
 
 def test_several_stuck_ones_share_one_deadline(gate: threading.Event) -> None:
     """With half of the collectors stuck the others complete, and the threads do not grow from run to run."""
-    lanes = Lanes(0.4)
+    lanes = Lanes(1.0)
     stuck = [Fake(f"stuck{i}", lambda out: gate.wait(30) and None) for i in range(5)]  # type: ignore[func-returns-value]
     good = [Fake(f"good{i}", says(VALUE, i)) for i in range(5)]
     mixed = [c for pair in zip(stuck, good, strict=True) for c in pair]
@@ -118,7 +117,33 @@ def test_several_stuck_ones_share_one_deadline(gate: threading.Event) -> None:
     before = threading.active_count()
     for _ in range(20):
         lanes.run(mixed)
-    assert threading.active_count() <= before
+    until(lambda: threading.active_count() <= before)
+
+
+def test_without_threads_a_run_ends_all_the_same(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a node out of PIDs what cannot be started is overdue, and nothing runs on behind the next one's back."""
+    start = threading.Thread.start
+    left = [0]
+
+    def limited(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    stuck, good, lanes = Fake("stuck", lambda out: gate.wait(30) and None), Fake("good", says(VALUE, 7)), Lanes(0.3)  # type: ignore[func-returns-value]
+    for threads in (0, 1, 0):
+        left[0] = threads
+        outcomes = lanes.run([stuck, good])
+        assert [str(outcomes[c].error) for c in (stuck, good) if outcomes[c].error is None] == []
+        assert "no thread" in str(outcomes[good].error)
+    assert (stuck.calls, good.calls) == (1, 0)
+    left[0] = 1
+    assert lanes.run([stuck, good])[good].error is None
+    gate.set()
+    until(lambda: lanes.run([stuck])[stuck].error is None)
+    assert (stuck.calls, good.calls) == (2, 1)
 
 
 def test_a_partial_failure_keeps_the_rest() -> None:
@@ -193,6 +218,17 @@ def test_the_second_claim_to_a_family_is_refused_and_counted() -> None:
     }
     assert values["node_value", ()] == 1
     assert values["headroom_collector_errors_total", ("b", "malformed")] == 1
+
+
+def test_what_the_engine_says_of_collectors_is_nobody_elses(capfd: pytest.CaptureFixture[str]) -> None:
+    """A text file that names these would have a failed collector succeed; they are refused even while not served."""
+    claimed = [Fake(family.name, says(family, 7)) for family in FAMILIES]  # type: ignore[arg-type]
+    engine = Engine([Fake("good", says(VALUE, 1)), *claimed], Clock())  # type: ignore[arg-type]
+    blocks = engine.snapshot().blocks
+    names = [block.family.name for block in blocks]
+    assert sorted(names) == sorted({*(family.name for family in FAMILIES), VALUE.name})
+    (errors,) = (block for block in blocks if block.family.name == "headroom_collector_errors_total")
+    assert dict(zip(errors.keys, errors.values, strict=True)) == {(fake.name, "malformed"): 1 for fake in claimed}
 
 
 def test_failures_are_counted_each_time_and_said_once(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,15 @@ def test_json_is_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     record = json.loads(line)
     assert (record["level"], record["msg"], record["count"], record["error"]) == ("error", "it\nbroke", 3, "x")
     assert record["time"].endswith("Z")
+
+
+def test_a_line_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
+    """An error's text may hold a whole exposition. What a pipe does not take at once would mix."""
+    log.configure("info", "logfmt")
+    log.error("long", one="\n" * 100_000, two="\xe4" * 100_000)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert 1000 < len(line.encode()) < select.PIPE_BUF
+    assert line.count("(100000 characters)") == 2
 
 
 def test_the_level_is_a_threshold(capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from agent.sources.filesystem import Spaces, may_hang
 from agent.sources.mountinfo import Mount
 
 SPACE = FilesystemSpace(4096, 100, 50, 40, 1000, 900, False)
-PATIENCE_S = 0.1
+PATIENCE_S = 1.0
 
 
 def mount(point: str, fs_type: str) -> Mount:
@@ -93,11 +93,25 @@ def test_many_dead_mounts_do_not_starve_a_live_one() -> None:
     dead = [f"/dead{n}" for n in range(20)]
     kernel = Kernel(*dead)
     try:
-        answers = Spaces(cast("Calls", kernel), 5.0 * PATIENCE_S).ask([*dead, "/a"])
+        answers = Spaces(cast("Calls", kernel), 2.0 * PATIENCE_S).ask([*dead, "/a"])
     finally:
         kernel.revive()
     assert answers["/a"] == SPACE
     assert all(isinstance(answers[path], SourceError) for path in dead)
+
+
+def test_without_threads_they_are_overdue(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node out of PIDs costs the mounts that may hang, not all filesystems; each is asked when there is a thread."""
+
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    spaces = spaces_of(kernel)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        assert isinstance(spaces.ask(["/a"])["/a"], Overdue)
+    assert kernel.asked == []
+    assert spaces.ask(["/a"])["/a"] == SPACE
 
 
 def test_healthy_mounts_share_one_thread(kernel: Kernel) -> None:

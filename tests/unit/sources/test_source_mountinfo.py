@@ -111,8 +111,8 @@ def test_any_bytes_give_mounts_or_malformed(buf: bytes) -> None:
 def test_our_own_mounts_serve_where_the_nodes_are_hidden(make_host: Callable[..., Host]) -> None:
     """PID 1's are read where they can be."""
     procfs = make_host({"proc/self/mountinfo": b"ours"}).procfs
-    assert read_mountinfo(procfs) == b"ours"
-    assert read_mountinfo(make_host({"proc/1/mountinfo": b"the node's"}).procfs) == b"the node's"
+    assert read_mountinfo(procfs) == (b"ours", True)
+    assert read_mountinfo(make_host({"proc/1/mountinfo": b"the node's"}).procfs) == (b"the node's", False)
 
 
 def test_no_mounts_at_all_is_gone(make_host: Callable[..., Host]) -> None:
