@@ -12,7 +12,7 @@ from agent.errors import Absent, AgentError, SourceError
 from agent.eviction.watch import Watch
 from agent.httpd.address import listen, parse_address
 from agent.model import Collector
-from agent.pull.pages import MAIN_JOB
+from agent.pull.pages import MAIN_JOB, SIGNALS
 from agent.sources.host import Host
 from agent.sources.kubelet.slot import Kubelet
 
@@ -34,7 +34,8 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, out: TextIO) -> int:
-    """Prints every finding. 1 if the main job, reading the node's CPU and memory, cannot run here."""
+    """Prints every finding. 1 if the main job cannot run here: reading the node's CPU and memory, or beside
+    others its eviction signals."""
     host = app.host_of(config, Kubelet())
     watch = app.eviction_watch(config, host)
     chosen = collectors.build(config, host, watch=watch)
@@ -121,6 +122,10 @@ def _collectors(chosen: Sequence[Collector], deadline_s: float) -> Iterator[Find
     outcomes = Lanes(deadline_s).run(chosen)
     for collector in chosen:
         yield from _outcome(collector, outcomes[collector])
+    if not any(collector.name in MAIN_JOB for collector in chosen):
+        blocks = [block for outcome in outcomes.values() if outcome.error is None for block in outcome.blocks]
+        if not any(block.family.name.startswith(SIGNALS) for block in blocks):
+            yield Finding("fail", "eviction signals", "none can be read, and nothing of the node is served besides")
 
 
 def _outcome(collector: Collector, outcome: Outcome) -> Iterator[Finding]:
