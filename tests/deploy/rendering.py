@@ -1,0 +1,124 @@
+"""``manifests/`` as the real kubectl and the real helm render it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.tools import peers
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+MANIFESTS: Final = REPOSITORY / "manifests"
+CHART: Final = MANIFESTS / "helm" / "headroom"
+OLDEST, NEWEST = "1.29", "1.37"  # what the chart says it supports, and the newest whose schemas there are
+OVERLAYS: Final = ("pull", "push", "both", "air-gapped")
+
+Object = dict[str, Any]
+Objects = dict[tuple[str, str], Object]
+
+
+def program(name: str) -> str:
+    found = peers.path(name)
+    assert found is not None, f"the test says that it needs {name}"
+    return str(found)
+
+
+def kustomize(place: Path) -> Objects:
+    """What ``kubectl apply -k`` would send."""
+    done = subprocess.run([program("kubectl"), "kustomize", str(place)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # such as a warning of a field that is deprecated
+    return by_name(done.stdout)
+
+
+def overlay(name: str) -> Objects:
+    return kustomize(MANIFESTS / ("base" if name == "base" else f"overlays/{name}"))
+
+
+def composed(place: Path, *components: str, base: str = "base") -> Objects:
+    """A kustomization as a user would write it: the base, or an overlay, and components, in a directory of its own."""
+    place.mkdir(exist_ok=True)
+    up = os.path.relpath(MANIFESTS, place.resolve())
+    document = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "headroom",
+        "resources": [f"{up}/{base}"],
+        "components": [f"{up}/components/{name}" for name in components],
+        "labels": [{"pairs": {f"app.kubernetes.io/{key}": "headroom" for key in ("name", "instance", "part-of")}}],
+    }
+    (place / "kustomization.yaml").write_text(yaml.safe_dump(document))
+    return kustomize(place)
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program("helm"), *arguments], capture_output=True, text=True, check=False)
+
+
+def template(*arguments: str, chart: Path = CHART, release: str = "headroom", kubernetes: str = NEWEST) -> Objects:
+    """What ``helm install`` would send. Helm's own Kubernetes version is that of its build, so one is given."""
+    done = helm(
+        *("template", release, str(chart), "--namespace", "headroom", "--kube-version", f"{kubernetes}.0"), *arguments
+    )
+    assert done.returncode == 0, done.stderr
+    return by_name(done.stdout)
+
+
+def sets(values: Mapping[str, Any]) -> list[str]:
+    """As arguments of helm: ``{"push.enabled": True}``."""
+    return [word for name, value in values.items() for word in ("--set-json", f"{name}={yaml_inline(value)}")]
+
+
+def yaml_inline(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def by_name(text: str) -> Objects:
+    """Objects by kind and name; each is there once."""
+    documents = [document for document in yaml.safe_load_all(text) if document]
+    objects = {(document["kind"], document["metadata"]["name"]): document for document in documents}
+    assert len(objects) == len(documents)
+    return objects
+
+
+def pod_of(objects: Objects, kind: str = "DaemonSet") -> Object:
+    (found,) = (one for (of, _), one in objects.items() if of == kind)
+    return dict(found["spec"]["template"]["spec"])
+
+
+def container_of(objects: Objects, kind: str = "DaemonSet") -> Object:
+    (only,) = pod_of(objects, kind)["containers"]
+    return dict(only)
+
+
+def environment_of(container: Object) -> dict[str, str]:
+    """What is from the pod is called so."""
+    return {entry["name"]: entry.get("value", "from-the-pod") for entry in container.get("env", ())}
+
+
+def print_config(container: Object) -> tuple[dict[str, str], str]:
+    """The command's effective settings under the container's arguments and environment, and its complaints."""
+    given = environment_of(container)
+    arguments = [re.sub(r"\$\((\w+)\)", lambda match: given[match[1]], argument) for argument in container["args"]]
+    command = [sys.executable, "-m", "agent.cli", *arguments, "--print-config"]
+    environment = {**os.environ, **given}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    lines = (line.partition("  # ")[0].partition(" = ") for line in done.stdout.splitlines())
+    return {key: value.strip("'") for key, _, value in lines}, done.stderr
+
+
+def mounts_of(pod: Object, container: Object) -> Iterator[tuple[Object, Object]]:
+    """Each mount with its volume."""
+    volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
+    for mount in container.get("volumeMounts", ()):
+        if mount["name"] in volumes:
+            yield mount, volumes[mount["name"]]
