@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,24 +64,21 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program("helm"), *arguments], capture_output=True, text=True, check=False)
 
 
-def template(*arguments: str, chart: Path = CHART, release: str = "headroom", kubernetes: str = NEWEST) -> Objects:
-    """What ``helm install`` would send. Helm's own Kubernetes version is that of its build, so one is given."""
-    done = helm(
-        *("template", release, str(chart), "--namespace", "headroom", "--kube-version", f"{kubernetes}.0"), *arguments
-    )
+def template(*arguments: str, chart: Path = CHART, release: str = "headroom") -> Objects:
+    """What ``helm install`` would send. Helm takes the Kubernetes of its build to be there, so it is told."""
+    return by_name(_template(release, str(chart), *arguments))
+
+
+@cache
+def _template(*arguments: str) -> str:
+    done = helm("template", "--namespace", "headroom", "--kube-version", f"{NEWEST}.0", *arguments)
     assert done.returncode == 0, done.stderr
-    return by_name(done.stdout)
+    return done.stdout
 
 
 def sets(values: Mapping[str, Any]) -> list[str]:
     """As arguments of helm: ``{"push.enabled": True}``."""
-    return [word for name, value in values.items() for word in ("--set-json", f"{name}={yaml_inline(value)}")]
-
-
-def yaml_inline(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
+    return [word for name, value in values.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
 def by_name(text: str) -> Objects:
