@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TextIO
 
@@ -39,7 +40,7 @@ def examine(config: Config, out: TextIO) -> int:
     host = app.host_of(config, Kubelet())
     watch = app.eviction_watch(config, host)
     chosen = collectors.build(config, host, watch=watch)
-    findings = [*_place(host), *_doors(config), *_kubelet(config, host), *_eviction(watch)]
+    findings = [*_place(host), _user(), *_doors(config), *_push(config), *_kubelet(config, host), *_eviction(watch)]
     findings += _collectors(chosen, config["collection.deadline"])  # after the kubelet, whose documents they use
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
@@ -60,6 +61,24 @@ def _place(host: Host) -> Iterator[Finding]:
         yield Finding("ok", "host name", f"a pod's: nodename is the configured {host.node_name}")
     else:
         yield Finding("lost", "host name", "a pod's: node_uname_info is omitted; give --node-name")
+
+
+def _user() -> Finding:
+    """Who reads here: what is closed to others is closed to nobody, and capabilities are root's alone in a pod."""
+    with open("/proc/self/status") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    powers = f"capabilities {effective:x}" if effective else "no capabilities"
+    if os.geteuid() == 0:
+        return Finding("ok", "user", f"root with {powers}")
+    return Finding("ok", "user", f"{os.geteuid()} with {powers}: what is mounted below closed directories is not read")
+
+
+def _push(config: Config) -> Iterator[Finding]:
+    """Whether records are kept and can be sent."""
+    from agent.push.examination import examine
+
+    for told in examine(config):
+        yield Finding(*told)
 
 
 def _doors(config: Config) -> Iterator[Finding]:
