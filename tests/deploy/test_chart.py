@@ -173,6 +173,15 @@ def test_an_older_kubernetes_is_refused() -> None:
     assert "requires kubeVersion: >=1.29.0" in done.stderr
 
 
+def test_tokens_that_name_no_node_are_refused() -> None:
+    """Before Kubernetes 1.30 every agent would be denied: said before it is installed. Certificates do there."""
+    command = ("template", "x", str(CHART), "--kube-version", "1.29.9", *sets(CENTRAL))
+    done = helm(*command)
+    assert done.returncode != 0
+    assert "before Kubernetes 1.30 a token does not say on which node its pod is" in done.stderr
+    assert helm(*command, *sets({"push.identity": "certificate"})).returncode == 0
+
+
 def test_every_value_is_in_the_schema_and_explained_by_a_default() -> None:
     """The schema knows each value of values.yaml and no other, at every depth that is closed; collectors are ours."""
     schema = json.loads((CHART / "values.schema.json").read_text())

@@ -30,5 +30,6 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{- define "headroom.resources" -}}
 {{- $resources := deepCopy .Values.agent.resources }}
 {{- if include "headroom.spools" . }}{{ $resources = mergeOverwrite $resources (deepCopy .Values.spool.resources) }}{{ end }}
+{{- if .Values.push.enabled }}{{ $resources = mergeOverwrite $resources (deepCopy .Values.push.resources) }}{{ end }}
 {{- toYaml $resources }}
 {{- end }}
