@@ -100,17 +100,26 @@ def container_of(objects: Objects, kind: str = "DaemonSet") -> Object:
 
 
 def environment_of(container: Object) -> dict[str, str]:
-    """What is from the pod is called so."""
-    return {entry["name"]: entry.get("value", "from-the-pod") for entry in container.get("env", ())}
+    """As the kubelet makes it: a variable may name those before it. What is from the pod is called so."""
+    made: dict[str, str] = {}
+    for entry in container.get("env", ()):
+        made[entry["name"]] = expanded(entry.get("value", "from-the-pod"), made)
+    return made
 
 
-def print_config(container: Object) -> tuple[dict[str, str], str]:
-    """The command's effective settings under the container's arguments and environment, and its complaints."""
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """A name that is not there stays as it is."""
+    return re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), text)
+
+
+def print_config(container: Object, command: str = "") -> tuple[dict[str, str], str]:
+    """A command's effective settings under the container's arguments and environment, and its complaints. By default
+    its own; another is what ``kubectl exec`` would start."""
     given = environment_of(container)
-    arguments = [re.sub(r"\$\((\w+)\)", lambda match: given[match[1]], argument) for argument in container["args"]]
-    command = [sys.executable, "-m", "agent.cli", *arguments, "--print-config"]
+    arguments = command.split() or [expanded(argument, given) for argument in container["args"]]
+    words = [sys.executable, "-m", "agent.cli", *arguments, "--print-config"]
     environment = {**os.environ, **given}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     lines = (line.partition("  # ")[0].partition(" = ") for line in done.stdout.splitlines())
     return {key: value.strip("'") for key, _, value in lines}, done.stderr
 

@@ -74,11 +74,21 @@ def test_the_agent_accepts_its_arguments_and_environment(container: dict[str, An
     config, complaint = print_config(container)
     assert complaint == ""
     assert config["node-name"] == "from-the-pod"
+    assert config["kubelet.url"] == "https://from-the-pod:10250"
     assert config["profile"] == ("replace" if name == "base" else "beside")
     paths = (config["path.procfs"], config["path.sysfs"], config["path.rootfs"], config["path.udev.data"])
     assert paths == ("/host/proc", "/host/sys", "/host/root", "/host/root/run/udev/data")
     assert bool(config["spool.dir"]) == (name in SPOOLS)
     assert (config["push.target"] != "()") == (name in ("push", "both"))
+
+
+@pytest.mark.parametrize("command", ["doctor", "eviction", "spool ls"])
+def test_what_is_started_in_the_pod_has_the_agent_s_settings(container: dict[str, Any], command: str) -> None:
+    """``kubectl exec`` passes on the container's environment and not its flags: what doctor says is about this node."""
+    theirs, complaint = print_config(container, command)
+    assert complaint == ""
+    ours, _ = print_config(container)
+    assert {key: value for key, value in theirs.items() if key in ours} == ours
 
 
 def test_a_flag_that_the_agent_lacks_would_be_noticed(container: dict[str, Any]) -> None:
@@ -156,8 +166,8 @@ def test_the_agent_asks_the_kubelet_of_its_node(container: dict[str, Any], addre
     """By the node's address, IPv4 or IPv6, as the pod's environment spells it."""
     (entry,) = (entry for entry in container["env"] if entry["name"] == "NODE_IP")
     assert entry["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
-    given = {**container, "env": [{"name": "NODE_IP", "value": address}]}
-    url = print_config(given)[0]["kubelet.url"]
+    others = [{"name": "NODE_IP", "value": address} if one is entry else one for one in container["env"]]
+    url = print_config({**container, "env": others})[0]["kubelet.url"]
     assert parse_endpoint(url) == Endpoint(True, address, HTTPS_PORT)
 
 

@@ -99,7 +99,9 @@ def test_it_lints() -> None:
 def test_agents_and_aggregator_accept_what_it_renders(values: dict[str, Any]) -> None:
     """With each group of values both commands start with settings that they know."""
     objects = template(*sets(values))
-    assert print_config(container_of(objects))[1] == ""
+    config, complaint = print_config(container_of(objects))
+    assert complaint == ""
+    assert config["kubelet.url"].startswith("https://from-the-pod:")
     if values.get("aggregator.enabled"):
         assert print_config(container_of(objects, "StatefulSet"))[1] == ""
 
