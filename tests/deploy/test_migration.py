@@ -33,6 +33,7 @@ from tests.tools.recorded import archive_of, unpack
 
 CONFIGURATIONS = sorted((MANIFESTS / "prometheus").glob("*.yaml"))
 HERE, RECORDED = "worker-1", "worker-2"  # this machine, and one that was recorded with its kubelet
+KNOWN = (b'headroom_kubelet_requests_total{path="/pods",code="200"}', b"headroom_pod_ephemeral_storage_used_bytes{")
 DISCOVERY = {
     "type": "array",
     "minItems": 1,
@@ -145,7 +146,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
                 *("--profile", profile, f"--node-name={RECORDED}", f"--kubelet.url={kubelet.url}", *flags)
             )
             stack.enter_context(there)
-            until(lambda: b"headroom_pod_ephemeral_storage_used_bytes{" in there.get("/metrics"))
+            until(lambda: all(one in there.get("/metrics") for one in KNOWN))
             return {HERE: address_of(here), RECORDED: address_of(there)}
 
         exporters = (

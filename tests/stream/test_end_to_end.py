@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -123,25 +122,6 @@ def test_cuts_of_the_connection(tmp_path: Path, aggregator: Aggregator, store: S
         assert errors
     proxy.close()
     check_whole(store, tmp_path, 1)
-
-
-def test_a_rolling_update_of_the_agent(tmp_path: Path, aggregator: Aggregator, store: Store) -> None:
-    """The new process serves at once and records nothing while the old one does; when that has ended it goes on in the
-    same spool at once: nothing is missing, and nothing is there twice."""
-    with start(tmp_path, aggregator.port) as old:
-        more(store, 5)
-        with start(tmp_path, aggregator.port) as new:
-            new.wait_for("another process holds the spool and records")
-            assert b"node_load1 " in new.get("/metrics/node")
-            more(store, 5)
-            assert {number for (_, number, _), _ in store.of("samples")} == {1}
-            assert old.stop() == 0
-            until(lambda: counted(new, "headroom_push_connected") == 1)
-            more(store, 5)
-    check_whole(store, tmp_path, 2)
-    unix_ms = [at for _, (at, _) in sorted(store.of("samples"))]
-    assert max(after - before for before, after in pairwise(unix_ms)) < 2000
-    assert len(list((tmp_path / "spool").iterdir())) == 1
 
 
 def test_what_is_only_spooled_can_be_exported(tmp_path: Path) -> None:
