@@ -162,6 +162,7 @@ class Sink:
             log.info("another process holds the spool and records; its end is waited for", seconds=YIELD_S)
         if now_s - self._waiting_since_s < YIELD_S:
             return True
+        self.telemetry.errors.inc("spool")
         log.warn("another process still holds the spool; both record from now on, this one in a spool of its own")
         return False
 

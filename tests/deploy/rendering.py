@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import yaml
 
+from agent.cli import main
 from tests.tools import peers
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -117,11 +120,11 @@ def print_config(container: Object, command: str = "") -> tuple[dict[str, str], 
     its own; another is what ``kubectl exec`` would start."""
     given = environment_of(container)
     arguments = command.split() or [expanded(argument, given) for argument in container["args"]]
-    words = [sys.executable, "-m", "agent.cli", *arguments, "--print-config"]
-    environment = {**os.environ, **given}
-    done = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    lines = (line.partition("  # ")[0].partition(" = ") for line in done.stdout.splitlines())
-    return {key: value.strip("'") for key, _, value in lines}, done.stderr
+    out, complaints = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(complaints), patch.dict(os.environ, given):
+        main([*arguments, "--print-config"])
+    lines = (line.partition("  # ")[0].partition(" = ") for line in out.getvalue().splitlines())
+    return {key: value.strip("'") for key, _, value in lines}, complaints.getvalue()
 
 
 def mounts_of(pod: Object, container: Object) -> Iterator[tuple[Object, Object]]:

@@ -39,13 +39,27 @@ _POD_MONITOR: Final = _object(
         _object(
             *("port", "path", "relabelings"),
             port=TEXT,
-            path={"enum": ["/metrics/headroom", "/metrics/node", "/metrics/cadvisor"]},
+            path={"enum": ["/metrics", "/metrics/headroom", "/metrics/node", "/metrics/cadvisor"]},
             interval={"type": "string", "pattern": r"^\d+(ms|s|m)$"},
             scheme={"enum": ["http", "https"]},
             tlsConfig=_object(serverName=TEXT, ca=_object(secret=_SECRET_KEY)),
             authorization=_object("credentials", credentials=_SECRET_KEY),
             honorLabels={"type": "boolean"},
             relabelings=_list(_RELABELING),
+        )
+    ),
+)
+_SCRAPE_CONFIG: Final = _object(
+    "httpSDConfigs",
+    jobName=TEXT,
+    scrapeInterval={"type": "string", "pattern": r"^\d+(ms|s|m)$"},
+    honorLabels={"type": "boolean"},
+    authorization=_object("credentials", credentials=_SECRET_KEY),
+    httpSDConfigs=_list(
+        _object(
+            "url",
+            url={"type": "string", "pattern": "^http://"},
+            authorization=_object("credentials", credentials=_SECRET_KEY),
         )
     ),
 )
@@ -96,6 +110,7 @@ _SCC: Final = {
 }
 SPECS: Final = {
     ("monitoring.coreos.com/v1", "PodMonitor"): _POD_MONITOR,
+    ("monitoring.coreos.com/v1alpha1", "ScrapeConfig"): _SCRAPE_CONFIG,
     ("argoproj.io/v1alpha1", "Application"): _APPLICATION,
     ("argoproj.io/v1alpha1", "ApplicationSet"): _APPLICATION_SET,
     ("cert-manager.io/v1", "Certificate"): _CERTIFICATE,

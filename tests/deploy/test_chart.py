@@ -155,6 +155,8 @@ def test_only_what_was_asked_for_is_added_to_nothing() -> None:
         ({"kubelet.trust": "configMap"}, "Name it in kubelet.caConfigMap."),
         ({**CENTRAL, "aggregator.certManager.enabled": True}, "Name it in aggregator.certManager.issuerName."),
         ({"podMonitor.enabled": True, "scrape.enabled": False}, "nobody may scrape the agents"),
+        ({"scrapeConfig.enabled": True}, "there is no aggregator in this release"),
+        ({**CENTRAL, "scrapeConfig.enabled": True, "podMonitor.enabled": True}, "series would be there twice"),
         ({"networkPolicy.enabled": False}, "metrics name pods and processes. Give http.tokenSecret"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, dict) else "",
