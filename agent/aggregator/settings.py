@@ -27,7 +27,7 @@ AGGREGATOR: Final = (
         "grpc.token-review",
         "bool",
         False,
-        "Know agents by the ServiceAccount token that they send: Kubernetes' TokenReview says of which node's pod it is. "
+        "Know agents by the ServiceAccount token they send: Kubernetes' TokenReview says on which node its pod is. "
         "Needs TLS; with --grpc.tls-client-ca a certificate is needed too.",
     ),
     Setting("grpc.token-audience", "text", "headroom-aggregator", "The audience that agents' tokens are for."),
