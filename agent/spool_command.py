@@ -22,8 +22,8 @@ EXPORT: Final = (
 )
 ABOUT: Final = (
     "Shows what this node keeps on disk for the aggregator (ls), or takes it out: export --openmetrics FILE for"
-    " promtool tsdb create-blocks-from openmetrics, export --events FILE, export DIR for the files as they are, export -"
-    " for a tar of them on standard output."
+    " promtool tsdb create-blocks-from openmetrics, export --events FILE, export DIR for the files as they are, or"
+    " export - for a tar of them on standard output."
 )
 HEAD: Final = ("SPOOL", "LANE", "SESSION", "FILES", "RECORDS", "FIRST..LAST", "FROM", "TO", "BYTES", "STATE", "DAMAGE")
 _RIGHT: Final = frozenset(("SESSION", "FILES", "RECORDS", "BYTES"))
