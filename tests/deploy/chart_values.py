@@ -42,6 +42,7 @@ MATRIX: Final[tuple[dict[str, Any], ...]] = (
     {"networkPolicy.enabled": False, "http.tokenSecret": "tokens", "http.tlsSecret": "tls", **MONITORED, **CENTRAL},
     {**CENTRAL, "scrapeConfig.enabled": True, "http.tokenSecret": "tokens", "scrapeConfig.labels": {"release": "x"}},
     {"agent.runAsRoot": True, "agent.capabilities": ["DAC_READ_SEARCH"]},
+    {**CENTRAL, "openshift.securityContextConstraints": True},
     {"agent.seLinuxType": "spc_t", "openshift.securityContextConstraints": True, "spool.enabled": True},
     {"agent.priorityQuota": True, "agent.maxSurge": 3, "agent.priorityClassName": "system-cluster-critical"},
     {"agent.collectors": {"cpu": True, "eviction": False}, "agent.extraArgs": ["--log.format=json"]},
