@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TextIO
 
@@ -12,7 +13,7 @@ from agent.errors import Absent, AgentError, SourceError
 from agent.eviction.watch import Watch
 from agent.httpd.address import listen, parse_address
 from agent.model import Collector
-from agent.pull.pages import MAIN_JOB
+from agent.pull.pages import MAIN_JOB, SIGNALS
 from agent.sources.host import Host
 from agent.sources.kubelet.slot import Kubelet
 
@@ -34,11 +35,12 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, out: TextIO) -> int:
-    """Prints every finding. 1 if the main job, reading the node's CPU and memory, cannot run here."""
+    """Prints every finding. 1 if the main job cannot run here: reading the node's CPU and memory, or beside
+    others its eviction signals."""
     host = app.host_of(config, Kubelet())
     watch = app.eviction_watch(config, host)
     chosen = collectors.build(config, host, watch=watch)
-    findings = [*_place(host), *_doors(config), *_kubelet(config, host), *_eviction(watch)]
+    findings = [*_place(host), _user(), *_doors(config), *_push(config), *_kubelet(config, host), *_eviction(watch)]
     findings += _collectors(chosen, config["collection.deadline"])  # after the kubelet, whose documents they use
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
@@ -59,6 +61,24 @@ def _place(host: Host) -> Iterator[Finding]:
         yield Finding("ok", "host name", f"a pod's: nodename is the configured {host.node_name}")
     else:
         yield Finding("lost", "host name", "a pod's: node_uname_info is omitted; give --node-name")
+
+
+def _user() -> Finding:
+    """Who reads here: what is closed to others is closed to nobody, and capabilities are root's alone in a pod."""
+    with open("/proc/self/status") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    powers = f"capabilities {effective:x}" if effective else "no capabilities"
+    if os.geteuid() == 0:
+        return Finding("ok", "user", f"root with {powers}")
+    return Finding("ok", "user", f"{os.geteuid()} with {powers}: what is mounted below closed directories is not read")
+
+
+def _push(config: Config) -> Iterator[Finding]:
+    """Whether records are kept and can be sent."""
+    from agent.push.examination import examine
+
+    for told in examine(config):
+        yield Finding(*told)
 
 
 def _doors(config: Config) -> Iterator[Finding]:
@@ -123,6 +143,10 @@ def _collectors(chosen: Sequence[Collector], deadline_s: float) -> Iterator[Find
     outcomes = Lanes(deadline_s).run(chosen)
     for collector in chosen:
         yield from _outcome(collector, outcomes[collector])
+    if not any(collector.name in MAIN_JOB for collector in chosen):
+        blocks = [block for outcome in outcomes.values() if outcome.error is None for block in outcome.blocks]
+        if not any(block.family.name.startswith(SIGNALS) for block in blocks):
+            yield Finding("fail", "eviction signals", "none can be read, and nothing of the node is served besides")
 
 
 def _outcome(collector: Collector, outcome: Outcome) -> Iterator[Finding]:

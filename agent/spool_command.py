@@ -22,7 +22,8 @@ EXPORT: Final = (
 )
 ABOUT: Final = (
     "Shows what this node keeps on disk for the aggregator (ls), or takes it out: export --openmetrics FILE for"
-    " promtool tsdb create-blocks-from openmetrics, export --events FILE, export DIR for the files as they are."
+    " promtool tsdb create-blocks-from openmetrics, export --events FILE, export DIR for the files as they are, or"
+    " export - for a tar of them on standard output."
 )
 HEAD: Final = ("SPOOL", "LANE", "SESSION", "FILES", "RECORDS", "FIRST..LAST", "FROM", "TO", "BYTES", "STATE", "DAMAGE")
 _RIGHT: Final = frozenset(("SESSION", "FILES", "RECORDS", "BYTES"))
@@ -30,7 +31,7 @@ _RIGHT: Final = frozenset(("SESSION", "FILES", "RECORDS", "BYTES"))
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words before the first flag, and the flags."""
-    at = next((index for index, one in enumerate(arguments) if one.startswith("-")), len(arguments))
+    at = next((index for index, one in enumerate(arguments) if one.startswith("-") and one != "-"), len(arguments))
     return list(arguments[:at]), list(arguments[at:])
 
 
@@ -90,7 +91,10 @@ def _time(unix_ms: int) -> str:
 
 def _export(root: str, target: Sequence[str], config: Config) -> int:
     disk, missing = Disk(), 0
-    if target:
+    if target == ["-"]:
+        print(f"{export.archive(disk, root, sys.stdout.buffer)} files", file=sys.stderr)
+        sys.stdout.buffer.flush()
+    elif target:
         print(f"{export.copy(disk, root, target[0])} files copied to {target[0]}", file=sys.stderr)
     if config["openmetrics"]:
         with _output(config["openmetrics"]) as out:

@@ -63,6 +63,10 @@ def _peer(name: str) -> str:
     return "" if peers.path(name) else "not fetched; `make test` does it on Debian"
 
 
+def _built(name: str) -> str:
+    return "" if peers.path(name) else "not built; `make test` does it where go is installed"
+
+
 def _tool(name: str) -> str:
     return "" if shutil.which(name) else f"not installed (Debian's package {peers.TOOLS[name]})"
 
@@ -86,5 +90,6 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     "cgroup-v1-memory": Requirement(partial(_cgroup_v1, "memory"), _never),
     "node-vm": Requirement(_node_vm, build.possible),
     **{name: Requirement(partial(_peer, name), peers.on_debian) for name in peers.PEERS},
+    **{name: Requirement(partial(_built, name), peers.can_build) for name in peers.BUILT},
     **{name: Requirement(partial(_tool, name), _is_root) for name in peers.TOOLS},
 }

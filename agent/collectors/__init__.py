@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
     ``settings`` are the collector's own flags, with node_exporter's names and defaults where it has them.
     ``place`` marks hardware that is recognised but not read yet; ``kubelet`` what nobody but the kubelet knows, so that
-    without one to ask the collector is not even loaded.
+    without one to ask the collector is not even loaded. ``beside``: no other exporter of a cluster has its metrics.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     enabled: bool = True
     place: bool = False
     kubelet: bool = False
+    beside: bool = False
 
     @property
     def switch(self) -> Setting:
@@ -182,7 +183,7 @@ CATALOG: Final[tuple[Entry, ...]] = (
     Entry("watchdog", "hardware:Watchdog", place=True),
     Entry("xfs", "hardware:Xfs", place=True),
     Entry("zfs", "hardware:Zfs", place=True),
-    Entry("agent", "footprint:Footprint"),
+    Entry("agent", "footprint:Footprint", beside=True),
     Entry(
         "named_processes",
         "named_processes:NamedProcesses",
@@ -194,17 +195,19 @@ CATALOG: Final[tuple[Entry, ...]] = (
                 "Command names of the processes to report up or down.",
             ),
         ),
+        beside=True,
     ),
     Entry(
         "top_processes",
         "top_processes:TopProcesses",
         (Setting("collector.top_processes.count", "int", 10, "How many command names to report per resource."),),
         enabled=False,
+        beside=True,
     ),
     Entry("containers", "containers:Containers"),
-    Entry("eviction", "eviction:Eviction"),
-    Entry("pod_storage", "pod_storage:PodStorage", kubelet=True),
-    Entry("volume_stats", "volume_stats:VolumeStats", kubelet=True),
+    Entry("eviction", "eviction:Eviction", beside=True),
+    Entry("pod_storage", "pod_storage:PodStorage", kubelet=True, beside=True),
+    Entry("volume_stats", "volume_stats:VolumeStats", kubelet=True),  # the kubelet's own /metrics has them too
     Entry("pod_state", "pod_state:PodState", enabled=False, kubelet=True),
     # last, so that a text file cannot take the name of a family of ours
     Entry(
@@ -229,11 +232,19 @@ SELECTION: Final = (
     ),
 )
 
+PROFILE: Final = Setting(
+    "profile",
+    "text",
+    "replace",
+    "replace serves everything; beside only what node_exporter, cAdvisor and the kubelet do not have.",
+    ("replace", "beside"),
+)
 DISABLE_DEFAULTS: Final = _flag("disable-defaults", "Set all collectors to disabled by default.")
 
 
 def settings() -> Iterator[Setting]:
     """Every setting that a collector has, and the switches between them."""
+    yield PROFILE
     yield DISABLE_DEFAULTS
     yield from SELECTION
     for entry in CATALOG:
@@ -263,12 +274,14 @@ def is_wanted(name: str, config: Config) -> bool:
 
 
 def _wanted(entry: Entry, config: Config) -> bool:
+    """A switch that somebody set holds whatever the defaults are."""
     key = entry.switch.key
     if entry.kubelet and not config["kubelet.url"]:
         return False
-    if config.origin(key) == "default" and config[DISABLE_DEFAULTS.key]:
-        return False
-    return bool(config[key])
+    if config.origin(key) != "default":
+        return bool(config[key])
+    left_out = config[PROFILE.key] == "beside" and not entry.beside
+    return entry.enabled and not (left_out or config[DISABLE_DEFAULTS.key])
 
 
 def exclusive(collector: str, options: Mapping[str, Any], first: str, second: str) -> None:

@@ -1,21 +1,18 @@
 """What the agent itself uses, under the names that every Prometheus client library has.
 
 Its network traffic is left out: the kernel counts that per network namespace, not per process.
-``node_exporter_build_info`` is there because dashboards find their nodes by it; its version is ours.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 import psutil
 
-from agent import __version__
 from agent.errors import Gone
-from agent.model import Declared, Family, Key, Part, Writer
+from agent.model import Declared, Family, Part, Writer
 from agent.sources.host import Host
 from agent.sources.processes import process_at
 
@@ -30,42 +27,23 @@ VIRTUAL_MAX = Family(
 )
 RESIDENT = Family("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.")
 START = Family("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.")
-BUILD_INFO = Family(
-    "node_exporter_build_info",
-    "gauge",
-    "A metric with a constant '1' value labeled by version, revision, branch, goversion from which node_exporter was"
-    " built, and the goos and goarch for the build.",
-    ("branch", "goarch", "goos", "goversion", "revision", "tags", "version"),
-)
 UNLIMITED: Final = float(2**64 - 1)  # how client_golang writes RLIM_INFINITY
-GO_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Footprint:
     name: Final = "agent"
     part: Final[Part] = "headroom"
-    families: Final[Declared] = (CPU, OPEN_FDS, MAX_FDS, VIRTUAL, VIRTUAL_MAX, RESIDENT, START, BUILD_INFO)
+    families: Final[Declared] = (CPU, OPEN_FDS, MAX_FDS, VIRTUAL, VIRTUAL_MAX, RESIDENT, START)
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
-        self._calls = host.calls
         self._process = process_at(OWN_PROCFS)
         self._start_s = self._process.create_time()
-        self._build: Key = ()
 
     def collect(self, out: Writer) -> None:
-        with out.optional:
-            self._write_build(out)
         try:
             self._write_process(out)
         except psutil.NoSuchProcess:
             raise Gone(OWN_PROCFS, "not the procfs of this process") from None
-
-    def _write_build(self, out: Writer) -> None:
-        if not self._build:
-            machine = self._calls.uname().machine
-            language = "python" + ".".join(map(str, sys.version_info[:3]))
-            self._build = ("", GO_ARCHITECTURES.get(machine, machine), "linux", language, "", "", __version__)
-        out.info(BUILD_INFO, self._build)
 
     def _write_process(self, out: Writer) -> None:
         cpu = self._process.cpu_times()

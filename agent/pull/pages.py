@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,7 @@ from agent.exposition.negotiate import CONTENT_TYPES, accepts_gzip, choose_forma
 from agent.exposition.render import Renderer
 from agent.httpd.credentials import Credentials
 from agent.httpd.message import Request, Response, refusal
-from agent.model import PARTS, Block, Collector
+from agent.model import PARTS, Batch, Block, Collector
 
 PROBES: Final = ("/healthz", "/readyz")
 _PART_OF: Final = {f"/metrics/{part}": part for part in PARTS}
@@ -22,6 +22,7 @@ METRICS: Final = ("/metrics", *_PART_OF)
 EVICTION: Final = "/api/v1/eviction"
 PATHS: Final = frozenset(("/", *PROBES, *METRICS, EVICTION))
 MAIN_JOB: Final = frozenset(("stat", "meminfo"))  # the node collectors without which the agent is of no use
+SIGNALS: Final = "headroom_eviction_available_"  # the same of an agent that serves nothing of the node
 
 
 class Pages:
@@ -97,9 +98,8 @@ class Pages:
         return Response(200, body, CONTENT_TYPES[format], headers)
 
     def _ready(self, _: Request) -> Response:
-        """Ready while the main job works: at least one collector of the node reads its files."""
-        batch = self._engine.snapshot(10.0)
-        if batch.succeeded & MAIN_JOB:
+        """Ready while the main job works."""
+        if works(self._by_name, self._engine.snapshot(10.0)):
             return Response(200, b"ready\n")
         return refusal(503, "no kernel file of the node can be read; headroom doctor says which")
 
@@ -110,6 +110,16 @@ class Pages:
 <h1>Headroom {__version__}</h1><p>How far this node is from evicting pods.</p><ul>{items}</ul></html>
 """
         return Response(200, page.encode(), "text/html; charset=utf-8")
+
+
+def works(enabled: Container[str], batch: Batch) -> bool:
+    """Whether a node's CPU or memory was read; where neither is served, whether an eviction signal was; where that is
+    not either, whether anything was."""
+    if any(name in enabled for name in MAIN_JOB):
+        return bool(batch.succeeded & MAIN_JOB)
+    if "eviction" in enabled:
+        return any(block.family.name.startswith(SIGNALS) for block in batch.blocks)
+    return bool(batch.succeeded)
 
 
 def _document(make: Callable[[], object], _: Request) -> Response:

@@ -271,6 +271,23 @@ def copy(disk: Disk, root: str, target: str) -> int:
     return count
 
 
+def archive(disk: Disk, root: str, out: IO[bytes]) -> int:
+    """The same as a stream of tar, for where only a pipe leads out: what is appended meanwhile is left out. Returns how
+    many files. Raises OSError."""
+    import tarfile  # only here
+
+    count = 0
+    with tarfile.open(fileobj=out, mode="w|") as tar:
+        for held in spools(disk, root):
+            directory = held.key.spool_id.hex()
+            for file in held.files:
+                name = str(Name(held.key.lane, held.key.number, held.sid, file.first))
+                with open(os.path.join(root, directory, name), "rb") as content:
+                    tar.addfile(tar.gettarinfo(arcname=f"{directory}/{name}", fileobj=content), content)
+                count += 1
+    return count
+
+
 def span_ms(disk: Disk, root: str, held: Held) -> tuple[int, int] | None:
     """Wall clock of the first and the last record; None when none can be read."""
     ends = held._replace(base=0, files=tuple(dict.fromkeys((*held.files[:1], *held.files[-1:]))))

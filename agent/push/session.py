@@ -68,6 +68,7 @@ class Session:
         self._foreign: set[Lane] = set()  # more is committed of the live session than was ever in it
         self._rotated: set[tuple[Key, int]] = set()
         self._cursors: dict[Key, Cursor] = {}
+        self._named: frozenset[Key] = frozenset()
         self.holds(held)
 
     # What the spool says.
@@ -84,7 +85,7 @@ class Session:
                 self._opening.discard(cursor.held.key.lane)
                 self._foreign.discard(cursor.held.key.lane)
         self._rotate_bad()
-        if self._phase is _Phase.STREAMING and any(not one.listed for one in self._live()):
+        if self._phase is _Phase.STREAMING and (any(not one.listed for one in self._live()) or self._unnamed()):
             self._hang_up("a session that the Hello did not name")
 
     def appended(self, key: Key, seq: int) -> None:
@@ -146,6 +147,8 @@ class Session:
                 self._begin(cursor, state.committed)
         if self._foreign:
             self._hang_up("more is committed of the live session than is in it")
+        elif self._unnamed():
+            self._hang_up("a session that the Hello did not name")
 
     def ack(self, now_s: float, states: Iterable[State]) -> None:
         if self._phase is not _Phase.STREAMING:
@@ -193,7 +196,12 @@ class Session:
         return cursor.acked if cursor else 0
 
     def _hello(self) -> Command:
+        self._named = frozenset(self._cursors)
         return SendHello(tuple(one.held for one in self._cursors.values()))
+
+    def _unnamed(self) -> bool:
+        """Whether the spool has come to hold more sessions than the Hello named: they could not be sent."""
+        return not self._named.issuperset(self._cursors)
 
     def _send(self) -> Command | None:
         for cursor, window in self._turns():

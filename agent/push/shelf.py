@@ -67,15 +67,19 @@ class Shelf:
 
     # Directories.
 
-    def take_over(self) -> bytes | None:
-        """Every spool that nobody holds. The one that is written to from now on, if there is any. Raises OSError."""
-        for spool_id in filter(None, map(parse_directory, self._disk.names(self._root))):
+    def take_over(self, own: bytes | None = None) -> bytes | None:
+        """Every spool that nobody holds. The one that is written to from now on, if there is any: by default one of
+        those. Raises OSError."""
+        before = len(self._locks)
+        for spool_id in spool_ids(self._disk, self._root):
             try:
-                self._take(spool_id)
+                if spool_id not in self._locks:
+                    self._take(spool_id)
             except OSError:
                 self.telemetry.errors.inc("read")  # it may be another's, or broken; ours goes on without it
-        own = min(self._locks, default=None)
+        own = own or min(self._locks, default=None)
         self.held = dict(sorted(self.held.items(), key=lambda item: (item[0].spool_id == own, item[0].number)))
+        self.changed = self.changed or len(self._locks) > before
         return own
 
     def _take(self, spool_id: bytes) -> None:
@@ -256,6 +260,23 @@ class Shelf:
         self._acked.pop(key, None)
         self.changed = True
         self.telemetry.sessions.value = len(self.held)
+
+
+def spool_ids(disk: Disk, root: str) -> list[bytes]:
+    """Raises OSError."""
+    return [spool_id for spool_id in map(parse_directory, disk.names(root)) if spool_id]
+
+
+def is_taken(disk: Disk, root: str) -> bool:
+    """Whether there are spools, and other processes hold all of them. Raises OSError."""
+    taken = False
+    for spool_id in spool_ids(disk, root):
+        fd = disk.lock(os.path.join(root, spool_id.hex()))
+        if fd is not None:
+            disk.close(fd)
+            return False
+        taken = True
+    return taken
 
 
 def _name(held: Held, file: File) -> Name:

@@ -1,7 +1,9 @@
 """The push sink: it asks for a batch by its own schedule, writes it to the spool, and delivers from there.
 
 What happened is written as soon as it happens. Without a target it is only written. A spool that cannot be opened is
-tried again; nothing waits for it. The spool yields its disk before the node's kubelet would have to act.
+tried again; nothing waits for it. While another process of this node holds the spool, it records and we do not: in a
+rolling update the new pod goes on within a second of the old one's end. One that does not end is not waited for longer
+than a minute. The spool yields its disk before the node's kubelet would have to act.
 Threads: one of its own; ``wake`` and ``stop`` by any.
 """
 
@@ -17,9 +19,11 @@ from agent import log
 from agent.engine import Engine
 from agent.errors import SourceError, SpoolError
 from agent.push.delivery import Delivery
+from agent.push.disk import Disk
 from agent.push.messages import Identity
 from agent.push.push_telemetry import PushTelemetry
 from agent.push.recorder import Recorder
+from agent.push.shelf import is_taken
 from agent.push.spool import Spool
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 SECOND_S: Final = 1.0
 REOPEN_S: Final = 30.0
+YIELD_S: Final = 60.0  # longer than a pod that is replaced takes to end
+LOOK_AGAIN_S: Final = 0.25
 FINISH_S: Final = 0.5
 JOIN_S: Final = 0.8
 DISK_SIGNALS: Final = ("nodefs.available", "imagefs.available")
@@ -68,6 +74,7 @@ class Sink:
         self._recorder: Recorder | None = None
         self._delivery: Delivery | None = None
         self._reopen_s = 0.0
+        self._waiting_since_s: float | None = None
         self._told = 0  # the last event that was written
         self._batch: Batch | None = None  # the last that was taken
 
@@ -93,7 +100,8 @@ class Sink:
         while not self._stopping:
             self._bell.clear()
             now_s = time.monotonic()
-            self._open(now_s)
+            if self._open(now_s):
+                tick_s = now_s
             self._write_events()
             if now_s >= tick_s:
                 self._tick()
@@ -103,6 +111,7 @@ class Sink:
                 second_s = now_s + SECOND_S
             if not (self._delivery and self._delivery.turn(time.monotonic())) and not self._stopping:
                 due_s = min(tick_s, second_s, self._delivery.due_s if self._delivery else second_s)
+                due_s = due_s if self._spool else min(due_s, self._reopen_s)
                 self._bell.wait(max(0.0, due_s - time.monotonic()))
         self._finish()
 
@@ -119,22 +128,44 @@ class Sink:
 
             shutil.rmtree(self._plan.directory, ignore_errors=True)
 
-    def _open(self, now_s: float) -> None:
+    def _open(self, now_s: float) -> bool:
+        """Whether there is a spool now, and was none before."""
         if self._spool is not None or now_s < self._reopen_s:
-            return
+            return False
+        if self._waits(now_s):
+            self._reopen_s = now_s + LOOK_AGAIN_S
+            return False
         self._reopen_s = now_s + REOPEN_S
         try:
             spool = self._open_spool()
         except SpoolError as error:
             self.telemetry.errors.inc("spool")
             log.error("no spool, so nothing is pushed; tried again", error=error, seconds=REOPEN_S)
-            return
+            return False
         self._spool = spool
         self._recorder = Recorder(spool)
         self.telemetry.spool.telemetry = spool.telemetry
         if self._transport is not None:
             self._delivery = Delivery(spool, self._transport, self._identity, self.telemetry, self.wake)
             self.telemetry.lag.now = self._delivery.lag_s
+        return True
+
+    def _waits(self, now_s: float) -> bool:
+        """Whether another process records, which will soon have ended."""
+        try:
+            taken = is_taken(Disk(), self._plan.directory)
+        except OSError:
+            return False  # who opens a spool there is told why not
+        if not taken:
+            return False
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+            log.info("another process holds the spool and records; its end is waited for", seconds=YIELD_S)
+        if now_s - self._waiting_since_s < YIELD_S:
+            return True
+        self.telemetry.errors.inc("spool")
+        log.warn("another process still holds the spool; both record from now on, this one in a spool of its own")
+        return False
 
     def _tick(self) -> None:
         if self._recorder is None:

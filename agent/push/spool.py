@@ -2,7 +2,8 @@
 
 What a killed process appended is there; what a power cut takes is at most ``sync_s`` of samples and no event. A record
 that the disk did not take has a number all the same, so that its loss is declared. A second process makes a spool of
-its own. R1 ... R12 are the rules of the stream. Threads: any; one lock, held while the disk works.
+its own, and takes over the first one's when that has ended. R1 ... R12 are the rules of the stream. Threads: any; one
+lock, held while the disk works.
 """
 
 from __future__ import annotations
@@ -114,7 +115,18 @@ class Spool:
             if self._disk.monotonic_s() - self._expired_s >= EXPIRE_EVERY_S:
                 self._expired_s = self._disk.monotonic_s()
                 self._shelf.expire(self.limits.max_age_s)
+                self._adopt()
             self._reclaim()
+
+    def _adopt(self) -> None:
+        """What another process left behind since we began."""
+        try:
+            self._shelf.take_over(self._own["samples"])
+        except OSError:
+            self.telemetry.errors.inc("read")
+        for lane in LANES:
+            self._shelf.make_room(lane, self.limits.sessions + 1)
+        self._let_go()
 
     def close(self) -> None:
         """Syncs and lets go; that seals the sessions."""

@@ -24,6 +24,12 @@ def flagz(recording: str) -> bytes:
     return gzip.decompress((PLACE / recording / "flagz.txt.gz").read_bytes())
 
 
+@cache
+def cadvisor(recording: str) -> bytes:
+    """Its ``/metrics/cadvisor``, which is text; only of the idle node."""
+    return gzip.decompress((PLACE / recording / "metrics_cadvisor.txt.gz").read_bytes())
+
+
 def said(recording: str, name: str) -> Any:
     """The same body as the standard library reads it."""
     return json.loads(body(recording, name))

@@ -63,6 +63,19 @@ def test_the_eviction_watch_wants_the_flags(start: Start, tmp_path: Path) -> Non
     assert [path for path, _ in kubelet.requests].count(scripted.FLAGZ) == 1
 
 
+def test_beside_others_only_our_own_names_are_served(start: Start) -> None:
+    """With ``--profile beside``: eviction and the storage of pods, and no name that another exporter has."""
+    kubelet = start("")
+    with start_agent("--profile", "beside", "--kubelet.url", kubelet.url) as agent:
+        headroom(agent, "headroom_pod_ephemeral_storage_used_bytes{")
+        page = agent.get("/metrics").decode()
+        assert agent.get("/readyz") == b"ready\n"
+        assert agent.stop() == 0
+    names = {re.split("[{ ]", line)[0] for line in page.splitlines() if not line.startswith("#")}
+    assert {name for name in names if not name.startswith(("headroom_", "process_"))} == set()
+    assert {"headroom_eviction_available_bytes", "headroom_pod_ephemeral_storage_used_bytes"} <= names
+
+
 def test_a_silent_kubelet_holds_up_no_scrape(start: Start, certificates: Path) -> None:
     """A hang costs the kubelet's documents and nothing else; the agent also ends at once."""
     kubelet = start("signed")

@@ -353,6 +353,29 @@ def test_the_window_is_bounded_here_too() -> None:
     assert len(streaming(session, State(live.key, 0), live=MOST)) == 11
 
 
+@pytest.mark.parametrize("greeting", [False, True], ids=["while it streams", "between Hello and Welcome"])
+def test_a_session_that_is_found_later_is_named_by_the_next_hello(greeting: bool) -> None:
+    """A spool that another process left: the stream ends, the next Hello has it, and then it is sent."""
+    mine, found = held(1, 1), held(1, 2, True)
+    found = found._replace(key=found.key._replace(spool_id=b"o" * 16))
+    session = Session(0, [mine], lambda: 0.5)
+    if greeting:
+        session.connected(0)
+        drain(session)
+        session.holds([mine, found])
+        session.welcome(0, commands.Welcome((State(mine.key, 0),), 4, 4))
+    else:
+        streaming(session, State(mine.key, 0))
+        session.holds([mine, found])
+    assert any(isinstance(one, Disconnect) for one in drain(session))
+    session.disconnected(1)
+    session.connected(2)
+    (hello,) = (one for one in drain(session) if isinstance(one, SendHello))
+    assert {one.key for one in hello.sessions} == {mine.key, found.key}
+    session.welcome(2, commands.Welcome((State(mine.key, 0), State(found.key, 0)), 4, 4))
+    assert [one.seq for one in drain(session) if isinstance(one, SendRecord) and one.key == found.key] == [1, 2]
+
+
 def test_numbers_that_were_given_out_twice() -> None:
     """More committed of the live session than is in it: the machine was set back. It is sealed before more is added."""
     live = held(1, 3)

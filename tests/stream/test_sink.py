@@ -120,6 +120,22 @@ def loads(store: Store) -> list[float]:
     return [payload[1][0].values[0] for _, payload in store.of("samples")]
 
 
+def test_who_holds_the_spool_and_does_not_end_is_not_waited_for_for_ever(
+    bench: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then nothing is recorded here, as the other records; then in a spool of our own, and it is counted."""
+    monkeypatch.setattr("agent.push.sink.YIELD_S", 1.0)
+    other = Spool(str(tmp_path / "spool"))
+    one = bench()
+    one.start()
+    until(lambda: one.engine.made == 0 and one.sink._waiting_since_s is not None)
+    assert ("headroom_spool_sessions", ()) not in one.counted()
+    until(lambda: one.counted().get(("headroom_spool_records_total", ("samples",)), 0) > 2)
+    assert one.errors("spool") == 1
+    assert len(list((tmp_path / "spool").iterdir())) == 2
+    other.close()
+
+
 def test_every_tick_arrives_once_and_in_order(bench: Make, aggregator: Aggregator, store: Store) -> None:
     """What the engine gave is what the aggregator has: families, keys and values, from the first tick on."""
     one = bench(f"127.0.0.1:{aggregator.port}")

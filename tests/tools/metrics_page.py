@@ -30,6 +30,9 @@ stands for one metric per field of a kernel file, `<name>` for whatever the text
 
 Every collector is a flag: `--collector.NAME` and `--no-collector.NAME`; `--collector.disable-defaults` turns all others
 off. The flags below change what a collector reports. Absent is never 0: a metric that a node cannot tell is not there.
+
+`--profile beside`, for clusters that keep their exporters, leaves only those on that serve what node_exporter, cAdvisor
+and the kubelet do not: {beside}. A collector's own flag holds in any profile.
 """
 _KINDS: Final = {
     "missing": "not served",
@@ -45,7 +48,8 @@ def page() -> str:
     """The whole page."""
     listed, omitted = differences.read()
     collectors = [entry for entry in CATALOG if not entry.place]
-    parts = [_INTRODUCTION, "## Collectors\n"]
+    beside = ", ".join(f"`{entry.name}`" for entry in collectors if entry.beside and entry.enabled)
+    parts = [_INTRODUCTION.replace("{beside}", beside), "## Collectors\n"]
     parts += [_section(entry) for entry in collectors]
     parts.append(_places([entry for entry in CATALOG if entry.place]))
     parts.append("## About the agent itself\n\n" + _table((*app.OWN_FAMILIES, *app.push_families())))

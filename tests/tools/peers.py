@@ -3,6 +3,8 @@
 ``python -m tests.tools.peers`` prepares this machine: it fetches every peer and, as root, installs the small tools that
 tests call. ``python -m tests.tools.peers NAME`` prints one peer's path, after fetching it. Tests only look: ``path``.
 
+Helm, which Debian does not have, is built from its module by ``go install`` where go is installed: minutes, once.
+
 Nothing here starts a service. The archive is the one that apt already uses on this machine, apt checks its signatures,
 and apt's own lists stay as they are. The cache is ``$XDG_CACHE_HOME/headroom/peers``; remove it to get newer ones.
 """
@@ -49,14 +51,30 @@ TOOLS: Final[dict[str, str]] = {
 }
 
 
+class Built(NamedTuple):
+    """A Go program, by its package and the version of its module."""
+
+    package: str
+    version: str
+
+    @property
+    def program(self) -> str:
+        return self.package.rpartition("/")[2]
+
+
+BUILT: Final[dict[str, Built]] = {"helm": Built("helm.sh/helm/v3/cmd/helm", "v3.22.0")}
+
+
 class PeerError(Exception):
     """A peer that cannot be had here, and why."""
 
 
 def path(name: str) -> Path | None:
     """Where a peer is, or None while it was not fetched."""
-    peer = PEERS[name]
-    program = _folder(peer) / "usr/bin" / peer.program
+    if name in BUILT:
+        program = _folder(BUILT[name]) / BUILT[name].program
+    else:
+        program = _folder(PEERS[name]) / "usr/bin" / PEERS[name].program
     return program if program.exists() else None
 
 
@@ -65,9 +83,16 @@ def on_debian() -> bool:
     return _release().get("ID") == "debian" and shutil.which("apt-get") is not None
 
 
+def can_build() -> bool:
+    """Whether this machine could build the peers that are Go modules."""
+    return shutil.which("go") is not None
+
+
 def fetch(names: Sequence[str]) -> None:
-    """Fetches what is not in the cache. Raises PeerError."""
-    missing = {peer[:2]: peer for peer in map(PEERS.__getitem__, names) if not _folder(peer).exists()}
+    """Fetches or builds what is not in the cache. Raises PeerError."""
+    for built in (BUILT[name] for name in names if name in BUILT and not path(name)):
+        _build(built)
+    missing = {PEERS[name][:2]: PEERS[name] for name in names if name in PEERS and not _folder(PEERS[name]).exists()}
     if not missing:
         return
     if not on_debian():
@@ -131,6 +156,19 @@ def archive() -> str:
     raise PeerError("apt's sources on this machine name no Debian archive")
 
 
+def _build(built: Built) -> None:
+    if not can_build():
+        raise PeerError(f"{built.program}: built by go, which is not installed")
+    print(f"Building {built.package} {built.version}: minutes, once", file=sys.stderr)
+    folder = _folder(built)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        options = (f"GOBIN={place}/files", "GOFLAGS=-trimpath -buildvcs=false")
+        run("env", *options, "go", "install", f"{built.package}@{built.version}")
+        if not folder.exists():  # another run may have been faster
+            os.rename(f"{place}/files", folder)
+
+
 def _unpack(package: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
@@ -139,8 +177,9 @@ def _unpack(package: Path, folder: Path) -> None:
             os.rename(f"{place}/files", folder)
 
 
-def _folder(peer: Peer) -> Path:
-    return cache() / "peers" / f"{peer.suite}-{peer.package}"
+def _folder(peer: Peer | Built) -> Path:
+    name = f"go-{peer.program}-{peer.version}" if isinstance(peer, Built) else f"{peer.suite}-{peer.package}"
+    return cache() / "peers" / name
 
 
 def cache() -> Path:
@@ -175,6 +214,7 @@ def main(names: Sequence[str]) -> int:
         else:
             install_tools()
             fetch(list(PEERS))
+            fetch([name for name in BUILT if can_build()])
     except PeerError as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1 if names else 0  # tests that need what is missing are skipped, and say so

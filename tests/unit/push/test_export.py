@@ -6,6 +6,7 @@ import io
 import json
 import re
 import subprocess
+import tarfile
 from itertools import groupby
 from pathlib import Path
 
@@ -222,6 +223,19 @@ def test_plain_files(root: Path, tmp_path: Path) -> None:
     """A copy is a spool."""
     assert main(["spool", "export", str(tmp_path / "copy"), "--spool.dir", str(root)]) == 0
     assert exported(tmp_path / "copy") == exported(root)
+
+
+def test_a_tar_of_the_files(root: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Through a pipe, as kubectl exec gives one: unpacked, it is the spool, and exports the same samples."""
+    assert main(["spool", "export", "-", "--spool.dir", str(root)]) == 0
+    said = capfdbinary.readouterr()
+    with tarfile.open(fileobj=io.BytesIO(said.out), mode="r|") as tar:
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        tar.extractall(tmp_path / "out")
+    before, after = io.BytesIO(), io.BytesIO()
+    assert export.openmetrics(Disk(), str(tmp_path / "out"), after) == export.openmetrics(Disk(), str(root), before)
+    assert after.getvalue() == before.getvalue() != b""
+    assert said.err.endswith(b" files\n")
 
 
 def test_ls(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

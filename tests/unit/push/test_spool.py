@@ -14,6 +14,7 @@ from agent.errors import SpoolError
 from agent.model import Writer
 from agent.push.held import LANES, Key
 from agent.push.reader import survey
+from agent.push.shelf import is_taken
 from agent.push.spool import Limits, Place, Spool
 from agent.push.spool_format import parse_name
 from tests.unit.push.spooling import (
@@ -306,6 +307,64 @@ def test_a_second_process_gets_its_own_spool(tmp_path: Path) -> None:
         third.delete(key)
     assert [path.name for path in tmp_path.iterdir()] == [live(third).key.spool_id.hex()], "an empty one is removed"
     third.close()
+
+
+def test_what_another_process_leaves_is_taken_over_while_we_run(tmp_path: Path) -> None:
+    """Within a minute of its end: its sessions are ours, sealed, and told as a change; before, nothing of it is."""
+    disk = ClockDisk()
+    first, second = Spool(str(tmp_path), SMALL), Spool(str(tmp_path), SMALL, disk)
+    fill(first, 3)
+    fill(second, 4)
+    mine = live(second).key.spool_id
+    second.changes()
+    disk.now_s += 61
+    second.maintain()
+    assert second.changes() is None
+    assert {one.key.spool_id for one in second.held()} == {mine}
+    first.close()
+    disk.now_s += 61
+    second.maintain()
+    assert second.changes() == ()
+    assert len(readable(second)) == 7
+    assert [one.sealed for one in second.held() if one.key.spool_id != mine and one.key.lane == SAMPLES] == [True]
+    assert live(second).key.spool_id == mine
+    second.close()
+
+
+def test_what_is_taken_over_counts_as_the_rest(tmp_path: Path) -> None:
+    """Toward the bound of bytes and the bound of sessions: what must go is told."""
+    disk = ClockDisk()
+    first, second = Spool(str(tmp_path), SMALL), Spool(str(tmp_path), SMALL, disk)
+    for spool in (first, second):
+        for _ in range(SMALL.sessions - 1):
+            fill(spool, 20, 180)
+            spool.open_session(SAMPLES)
+    first.close()
+    disk.now_s += 61
+    second.maintain()
+    assert sum(one.key.lane == SAMPLES for one in second.held()) <= SMALL.sessions
+    assert second.size_bytes <= SMALL.max_bytes
+    dropped = second.changes()
+    assert dropped
+    gone = sum(one.last - one.first + 1 for one in dropped)
+    assert gone + len(readable(second)) == 2 * (SMALL.sessions - 1) * 20
+    second.close()
+
+
+def test_whether_others_hold_all_spools(tmp_path: Path) -> None:
+    """Of none it is not true, nor of one that is free; looking takes nothing away."""
+    disk = ClockDisk()
+    assert not is_taken(disk, str(tmp_path))
+    first = Spool(str(tmp_path), SMALL)
+    assert is_taken(disk, str(tmp_path))
+    (tmp_path / ("ab" * 16)).mkdir()
+    assert not is_taken(disk, str(tmp_path))
+    first.close()
+    assert not is_taken(disk, str(tmp_path))
+    third = Spool(str(tmp_path), SMALL)
+    third.close()
+    with pytest.raises(FileNotFoundError):
+        is_taken(disk, str(tmp_path / "nowhere"))
 
 
 def test_a_copied_spool_goes_on_under_another_name(spool: Spool) -> None:
