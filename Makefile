@@ -1,6 +1,6 @@
 # `make run` and `make test` are all that a fresh Debian or Ubuntu machine with Python 3.11+ needs.
 # ARGS goes to the command that a target runs: make run ARGS="--listen 127.0.0.1:9999", make test ARGS="-k loadavg".
-.PHONY: help run test test-slow bench lint docs proto clean
+.PHONY: help run test test-slow bench lint docs proto lock clean
 .DEFAULT_GOAL := help
 
 python := .venv/bin/python
@@ -35,6 +35,9 @@ docs: .venv/dev ## docs/metrics.md, from the declared families
 
 proto: .venv/dev ## agent/wire/ingest_pb2.py, from proto/headroom/ingest/v1/ingest.proto
 	@$(python) -m tests.tools.proto
+
+lock: .venv/dev ## requirements/, what an image installs: the newest versions that pyproject.toml allows, with their hashes
+	@$(python) -m tests.tools.lock $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info benchmarks/results.json
