@@ -14,11 +14,13 @@ run: .venv/run ## show this node: installs into .venv and runs `headroom up`
 test: .venv/dev lint ## lint, then every test that does not take minutes
 	@$(python) -m tests.tools.peers
 	@$(python) -m tests.node_vm.build
+	@$(python) -m tests.image.ingredients
 	@$(python) -m pytest $(ARGS)
 
 test-slow: .venv/dev ## the tests that take minutes
 	@$(python) -m tests.tools.peers
 	@$(python) -m tests.node_vm.build
+	@$(python) -m tests.image.ingredients
 	@$(python) -m pytest -m slow -o faulthandler_timeout=3600 $(ARGS)
 
 bench: .venv/dev ## the benchmarks, each beside its peer
