@@ -28,11 +28,13 @@ class Size(NamedTuple):
     zstd: int
 
 
-class Built(NamedTuple):
+class Built:
     """The images of one run, by the name of their set. ``context`` is what they were built from."""
 
-    place: Path
-    context: Path
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.context = place / "context"
+        self._rootfs: dict[str, Path] = {}
 
     def buildah(self, *command: str) -> str:
         shared = ingredients.path()
@@ -44,9 +46,11 @@ class Built(NamedTuple):
         self.buildah("bud", *OFFLINE, "--layers=false", "--tag", tag, *options, str(self.context))
 
     def rootfs(self, of: str) -> Path:
-        """A directory with the image's files that may be written to."""
-        container = self.buildah("from", "--pull-never", tag(of)).strip()
-        return Path(self.buildah("mount", container).strip())
+        """A directory with the image's files. Who runs in it removes the mount points that a runtime makes there."""
+        if of not in self._rootfs:
+            container = self.buildah("from", "--pull-never", tag(of)).strip()
+            self._rootfs[of] = Path(self.buildah("mount", container).strip())
+        return self._rootfs[of]
 
     def image(self, of: str) -> Image:
         """What it says of how to run it."""
@@ -62,7 +66,6 @@ class Built(NamedTuple):
         return sum(layer["size"] for layer in manifest(to)["layers"])
 
     def size(self, of: str) -> Size:
-        """The image's own files: rootfs is written to by those who run it."""
         root = self.rootfs(of)
         files = sum(file.lstat().st_size for file in root.rglob("*") if file.is_file() and not file.is_symlink())
         return Size(files, self.layers(of, "gzip"), self.layers(of, "zstd"))
@@ -87,7 +90,7 @@ def built(sets: Sequence[str] = SETS) -> Iterator[Built]:
     place = Path(tempfile.mkdtemp(prefix="headroom-image-"))
     place.chmod(0o755)  # who runs in it is not root
     try:
-        made = Built(place, place / "context")
+        made = Built(place)
         copy_context(made.context, fetched / "wheels" / "x86_64")
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda one: made.build(tag(one), "--build-arg", f"SET={one}"), sets))

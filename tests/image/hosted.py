@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,17 +19,16 @@ from tests.image.bundle import Node, Place
 from tests.image.pod import Pod
 from tests.image.sandbox import Sandbox
 from tests.kubelet import scripted
+from tests.kubelet.bodies import body
 from tests.kubelet.scripted import ScriptedKubelet, server_context
 
 NAMESPACE: Final = "headroom"
 NAME: Final = "headroom-agent-x7k2p"
-UID: Final = "6b1f6a1e-0f5c-4d53-9d7e-3f1f0c8a2b11"
-CONTAINER_ID: Final = "5ea1" * 16
-NODE_NAME: Final = "worker-1"
+NODE_NAME: Final = os.uname().nodename
 ADDRESS: Final = "127.0.0.1"  # of the node: its kubelet is in the pod's own network, where nobody else is disturbed
 KUBELET_PORT: Final = 10250
 METRICS_PORT: Final = 9910
-TOKEN: Final = b"a token of the test"
+TOKEN: Final = b"the-token-of-the-test"
 
 
 class Hosted(NamedTuple):
@@ -50,11 +51,11 @@ def hosted(
     built: Built, pod: Pod, certificates: Path, of: str = "full", before: Callable[[Path], None] | None = None
 ) -> Iterator[Hosted]:
     """The first container runs when this gives it; ``before`` changes the bundle before that."""
-    slot = Slot(UID, CONTAINER_ID)
+    slot = Slot(str(uuid.uuid4()), os.urandom(32).hex())
     place = Path(tempfile.mkdtemp(prefix="headroom-bundle-"))
     place.chmod(0o755)
     with Runc() as runc:
-        where = Place(NAMESPACE, NAME, UID, CONTAINER_ID, runc.path(slot), str(place), str(built.rootfs(of)))
+        where = Place(NAMESPACE, NAME, slot.pod_uid, slot.container_id, runc.path(slot), str(place), str(built.rootfs(of)))
         bundle.write(place, pod, pod.containers[0], built.image(of), node(certificates), where)
         if before:
             before(place)
@@ -62,13 +63,22 @@ def hosted(
         try:
             sandbox.network()
             kubelet = sandbox.inside(lambda: ScriptedKubelet(server_context(certificates, "signed"), ADDRESS, KUBELET_PORT))
-            kubelet.script["/pods"] = scripted.says(200, json.dumps(pods(pod)).encode())
+            kubelet.script["/pods"] = scripted.says(200, json.dumps(pods(pod, slot)).encode())
+            kubelet.script["/configz"] = scripted.says(200, json.dumps(configz(runc.root)).encode())
             yield Hosted(sandbox, kubelet, slot, runc)
         finally:
             sandbox.down()
             if kubelet:
                 kubelet.stop()
             shutil.rmtree(place)
+            _unmade(built.rootfs(of), [mount.path for mount in pod.containers[0].mounts])
+
+
+def _unmade(rootfs: Path, mounts: Iterable[str]) -> None:
+    """Removes the empty directories that a runtime made to mount on: the next pod may mount less."""
+    for mount in mounts:
+        with suppress(OSError):
+            os.removedirs(f"{rootfs}{mount}")  # up to the first that is not empty
 
 
 def node(certificates: Path, unified: bool = False) -> Node:
@@ -78,19 +88,26 @@ def node(certificates: Path, unified: bool = False) -> Node:
     return Node(NODE_NAME, ADDRESS, unified, files)
 
 
-def pods(pod: Pod) -> dict[str, Any]:
+def configz(cgroup_root: str) -> dict[str, Any]:
+    """The kubelet's /configz, as recorded, but for where its pods are."""
+    said: dict[str, Any] = json.loads(body("idle", "configz"))
+    said["kubeletconfig"]["cgroupRoot"] = cgroup_root
+    return said
+
+
+def pods(pod: Pod, slot: Slot) -> dict[str, Any]:
     """The kubelet's /pods: the one that runs here."""
     container = pod.containers[0]
     return {
         "items": [
             {
-                "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": UID, "labels": dict(pod.labels)},
+                "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": slot.pod_uid, "labels": dict(pod.labels)},
                 "spec": {"nodeName": NODE_NAME, "containers": [{"name": container.name, "image": container.image}]},
                 "status": {
                     "phase": "Running",
                     "qosClass": "Burstable",
                     "containerStatuses": [
-                        {"name": container.name, "image": container.image, "containerID": f"containerd://{CONTAINER_ID}"}
+                        {"name": container.name, "image": container.image, "containerID": f"containerd://{slot.container_id}"}
                     ],
                 },
             }

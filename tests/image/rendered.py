@@ -29,4 +29,5 @@ def rendered(name: str = "base") -> list[dict[str, Any]]:
 def pod_spec(objects: list[dict[str, Any]], workload: str = AGENT) -> dict[str, Any]:
     """The pod's specification in a workload, to be changed in place."""
     (found,) = (one for one in objects if one["kind"] == "DaemonSet" and one["metadata"]["name"] == workload)
-    return dict(found)["spec"]["template"]["spec"]  # type: ignore[no-any-return]
+    spec: dict[str, Any] = found["spec"]["template"]["spec"]
+    return spec
