@@ -15,12 +15,12 @@ COPY . .
 # own, so that neither it nor pip ends up in the image.
 RUN set -eu; \
     from=; [ ! -d wheels ] || from="--no-index --find-links=wheels"; \
-    locked() { python3 -m pip --python "$1/bin/python" install --require-hashes --only-binary=:all: $from -r "requirements/$2.txt"; }; \
+    locked() { python3 -m pip --python "$1/bin/python" install --no-compile --require-hashes --only-binary=:all: $from -r "requirements/$2.txt"; }; \
     python3 -m venv --without-pip /opt/build; locked /opt/build build; \
     python3 -m pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --no-index --wheel-dir=/own .; \
     python3 -m venv --without-pip /opt/headroom; locked /opt/headroom "$SET"; \
     python3 -m pip --python /opt/headroom/bin/python install --no-compile --no-deps --no-index /own/*.whl; \
-    cd /opt/headroom; rm -rf bin/[Aa]ctivate* include .gitignore
+    cd /opt/headroom; rm -rf include .gitignore; find bin -type f ! -name headroom -delete
 # The interpreter, its standard library but for what only developers and desktops use, and the libraries that these and
 # the packages load. Scanners find the libraries' packages where distroless images have them.
 RUN set -eu; tree=/tree; \
@@ -44,7 +44,7 @@ RUN set -eu; tree=/tree; \
 # The root filesystem is read-only in a pod, so what is not compiled here would be at every start: slower, and 5 MiB more
 # memory. Never checked against the sources, whatever a registry or a mirror does to file times.
     python3 -m compileall -q -s "$tree" -p / --invalidation-mode unchecked-hash "$tree$stdlib"; \
-    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/headroom/lib
+    python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/headroom/lib
 
 FROM scratch
 COPY --from=build /tree /

@@ -46,7 +46,7 @@ class Built:
         self.buildah("bud", *OFFLINE, "--layers=false", "--tag", tag, *options, str(self.context))
 
     def rootfs(self, of: str) -> Path:
-        """A directory with the image's files. Who runs in it removes the mount points that a runtime makes there."""
+        """A directory with the image's files, which nobody changes."""
         if of not in self._rootfs:
             container = self.buildah("from", "--pull-never", tag(of)).strip()
             self._rootfs[of] = Path(self.buildah("mount", container).strip())

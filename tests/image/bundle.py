@@ -81,7 +81,9 @@ def write(to: Path, pod: Pod, container: Container, image: Image, node: Node, pl
     (to / "etc/hostname").write_text(f"{place.pod}\n")
     (to / "etc/resolv.conf").write_text("")
     host = [pod.volumes[name].host for name in sorted(used) if pod.volumes[name].host]
-    probes = {name: {**probe._asdict(), "port": _port(probe.port, container)} for name, probe in container.probes.items()}
+    probes = {
+        name: {**probe._asdict(), "port": _port(probe.port, container)} for name, probe in container.probes.items()
+    }
     config = _config(pod, container, image, node, place)
     (to / "config.json").write_text(json.dumps(config, indent=1))
     facts = {"id": place.container_id, "network": place.network, "host": host, "probes": probes, "grace_s": pod.grace_s}
@@ -129,6 +131,7 @@ def _write_volume(to: Path, volume: Volume, node: Node, container: Container) ->
     if volume.host:
         return
     to.mkdir(parents=True)
+    to.chmod(0o755 if volume.files else 0o777)
     for file in volume.files:
         path = to / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +163,7 @@ def _config(pod: Pod, container: Container, image: Image, node: Node, place: Pla
             "cwd": "/",
             "env": [f"{name}={value}" for name, value in variables.items()],
             "user": {"uid": uid, "gid": gid, "additionalGids": list(rights.groups)},
-            "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
             "noNewPrivileges": rights.no_new_privileges,
         },
         "root": {"path": place.rootfs, "readonly": rights.read_only_root},

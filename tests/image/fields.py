@@ -15,7 +15,7 @@ class SpecError(Exception):
 
 
 class Fields:
-    """A mapping that is used up. ``with`` refuses what is left of it at the end; ``where`` is its path, for messages."""
+    """A mapping that is used up: ``with`` refuses what is left of it at the end. ``where`` is its path."""
 
     def __init__(self, mapping: Any, where: str) -> None:
         if not isinstance(mapping, Mapping):

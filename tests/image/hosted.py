@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from tests.containers.runc import Runc, Slot
 from tests.image import bundle
@@ -46,39 +47,48 @@ class Hosted(NamedTuple):
         return body.encode()
 
 
-@contextmanager
-def hosted(
-    built: Built, pod: Pod, certificates: Path, of: str = "full", before: Callable[[Path], None] | None = None
-) -> Iterator[Hosted]:
-    """The first container runs when this gives it; ``before`` changes the bundle before that."""
-    slot = Slot(str(uuid.uuid4()), os.urandom(32).hex())
-    place = Path(tempfile.mkdtemp(prefix="headroom-bundle-"))
-    place.chmod(0o755)
-    with Runc() as runc:
-        where = Place(NAMESPACE, NAME, slot.pod_uid, slot.container_id, runc.path(slot), str(place), str(built.rootfs(of)))
-        bundle.write(place, pod, pod.containers[0], built.image(of), node(certificates), where)
-        if before:
-            before(place)
+class Host:
+    """This machine as a node, for one module of tests. ``with`` removes its cgroups at the end."""
+
+    def __init__(self, built: Built, certificates: Path) -> None:
+        self._built = built
+        self._certificates = certificates
+        self._runc = Runc()
+
+    def __enter__(self) -> Self:
+        self._runc.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._runc.__exit__(*failure)
+
+    @contextmanager
+    def pod(self, pod: Pod, of: str = "full", change: Callable[[Path], None] | None = None) -> Iterator[Hosted]:
+        """Everything is there for the pod's first container, which the test starts; ``change`` is to its bundle."""
+        slot = Slot(str(uuid.uuid4()), os.urandom(32).hex())
+        place = Path(tempfile.mkdtemp(prefix="headroom-bundle-"))
+        place.chmod(0o755)
+        rootfs = place / "rootfs"  # its own: a runtime makes directories in it, to mount on
+        subprocess.run(["cp", "-al", str(self._built.rootfs(of)), str(rootfs)], check=True)
+        where = Place(NAMESPACE, NAME, slot.pod_uid, slot.container_id, self._runc.path(slot), str(place), str(rootfs))
+        bundle.write(place, pod, pod.containers[0], self._built.image(of), node(self._certificates), where)
+        if change:
+            change(place)
         sandbox, kubelet = Sandbox(place), None
         try:
             sandbox.network()
-            kubelet = sandbox.inside(lambda: ScriptedKubelet(server_context(certificates, "signed"), ADDRESS, KUBELET_PORT))
+            kubelet = sandbox.inside(self._kubelet)
             kubelet.script["/pods"] = scripted.says(200, json.dumps(pods(pod, slot)).encode())
-            kubelet.script["/configz"] = scripted.says(200, json.dumps(configz(runc.root)).encode())
-            yield Hosted(sandbox, kubelet, slot, runc)
+            kubelet.script["/configz"] = scripted.says(200, json.dumps(configz(self._runc.root)).encode())
+            yield Hosted(sandbox, kubelet, slot, self._runc)
         finally:
             sandbox.down()
             if kubelet:
                 kubelet.stop()
             shutil.rmtree(place)
-            _unmade(built.rootfs(of), [mount.path for mount in pod.containers[0].mounts])
 
-
-def _unmade(rootfs: Path, mounts: Iterable[str]) -> None:
-    """Removes the empty directories that a runtime made to mount on: the next pod may mount less."""
-    for mount in mounts:
-        with suppress(OSError):
-            os.removedirs(f"{rootfs}{mount}")  # up to the first that is not empty
+    def _kubelet(self) -> ScriptedKubelet:
+        return ScriptedKubelet(server_context(self._certificates, "signed"), ADDRESS, KUBELET_PORT)
 
 
 def node(certificates: Path, unified: bool = False) -> Node:
@@ -107,7 +117,11 @@ def pods(pod: Pod, slot: Slot) -> dict[str, Any]:
                     "phase": "Running",
                     "qosClass": "Burstable",
                     "containerStatuses": [
-                        {"name": container.name, "image": container.image, "containerID": f"containerd://{slot.container_id}"}
+                        {
+                            "name": container.name,
+                            "image": container.image,
+                            "containerID": f"containerd://{slot.container_id}",
+                        }
                     ],
                 },
             }

@@ -49,7 +49,7 @@ def base() -> str:
 
 
 def buildah(storage: Path, *command: str, shared: Path | None = None) -> str:
-    """What it printed. ``shared`` is another storage, whose images can be used and are not changed. Raises PeerError."""
+    """What it printed. ``shared`` is another storage, whose images are used and never changed. Raises PeerError."""
     options = ("--root", f"{storage}/root", "--runroot", f"{storage}/run", "--storage-driver", "vfs")
     if shared:
         options = (*options, "--storage-opt", f"vfs.imagestore={shared}/root")

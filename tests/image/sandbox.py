@@ -1,8 +1,8 @@
 """What a node does with a bundle: ``python3 sandbox.py COMMAND BUNDLE ...``, here or in a guest. Standard library only.
 
-``up`` starts it as the kubelet would, ``network`` alone makes the network before that; ``probe`` performs its probes
-until it is ready or gives up, ``scrape`` asks for a path a number of times and says what its cgroup used for that,
-``get`` asks once, ``exec`` runs a command in it, ``down`` ends it within its grace period. Every answer is one JSON document.
+``network`` makes its network, ``up`` starts it as the kubelet would, ``probes`` performs its probes until it is ready
+or has failed; ``scrape`` asks for a path a number of times and says what its cgroup used for that, ``get`` asks once;
+``exec`` runs a command in it, ``usage`` reads its cgroup, ``down`` ends it. Every answer is one JSON document.
 """
 
 from __future__ import annotations

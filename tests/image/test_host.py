@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.image.building import Built
-from tests.image.hosted import METRICS_PORT, NAME, NODE_NAME, TOKEN, Hosted, hosted
+from tests.image.hosted import METRICS_PORT, NAME, NODE_NAME, TOKEN, Host, Hosted
 from tests.image.pod import Pod, workload
 from tests.image.rendered import AGENT, pod_spec, rendered
 from tests.image.sandbox import SandboxError
@@ -36,9 +37,15 @@ def pod() -> Pod:
 
 
 @pytest.fixture(scope="module")
-def running(built: Built, pod: Pod, certificates: Path) -> Iterator[Hosted]:
+def host(built: Built, certificates: Path) -> Iterator[Host]:
+    with Host(built, certificates) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def running(host: Host, pod: Pod) -> Iterator[Hosted]:
     """The pod, once its probes have said that it is ready."""
-    with hosted(built, pod, certificates) as one:
+    with host.pod(pod) as one:
         one.sandbox.up()
         assert {name: passed for name, (passed, _) in one.sandbox.probes().items()} == {
             "startup": True,
@@ -60,7 +67,9 @@ def node_exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_its_surroundings_are_those_of_the_manifest(running: Hosted) -> None:
     """Nobody, without capabilities, under seccomp, without new privileges, in namespaces of its own."""
     pid = running.sandbox.pid()
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
     assert status["Uid"].split() == ["65534"] * 4
     assert status["Gid"].split() == ["65534"] * 4
     assert {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
@@ -77,7 +86,7 @@ def test_nothing_is_writable(running: Hosted, path: str) -> None:
     """Neither the image's files nor the node's, whoever may write them outside."""
     code, said = running.sandbox.execute("python3", "-c", f"open({path!r}, 'w')")
     assert code == 1
-    assert "Read-only file system" in said or "Permission denied" in said
+    assert "Read-only file system" in said or "Permission denied" in said, said
 
 
 def test_it_serves_the_node_and_omits_the_pod(running: Hosted, node_exporter: Served) -> None:
@@ -128,8 +137,9 @@ def test_it_stays_within_its_limits(running: Hosted, pod: Pod, capsys: pytest.Ca
     used = running.sandbox.scrape("/metrics", METRICS_PORT, SCRAPES)
     after = used["after"]
     each_ms = (after["cpu_us"] - used["before"]["cpu_us"]) / SCRAPES / 1000
+    peak_mib = after["memory_peak_bytes"] / 2**20
     with capsys.disabled():
-        print(f"\n{SCRAPES} scrapes of the pod: at most {after['memory_peak_bytes'] / 2**20:.1f} MiB, {each_ms:.1f} ms CPU each")
+        print(f"\n{SCRAPES} scrapes of the pod: at most {peak_mib:.1f} MiB, {each_ms:.1f} ms CPU each")
     assert used["statuses"] == [200]
     assert after["memory_limit_bytes"] == limits.memory_bytes
     assert after["memory_peak_bytes"] < limits.memory_bytes
@@ -152,9 +162,39 @@ def doctor(one: Hosted, pod: Pod) -> tuple[int, str]:
     return one.sandbox.execute("headroom", "doctor", *words[1:])
 
 
-def test_sigterm_ends_it_within_its_grace_period(built: Built, pod: Pod, certificates: Path) -> None:
+AGGREGATOR: Mapping[str, Any] = {
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
+    "containers": [
+        {
+            "name": "aggregator",
+            "image": "headroom-agent",
+            "args": ["aggregator", "--insecure", "--data-dir=/data"],
+            "startupProbe": {"httpGet": {"path": "/healthz", "port": 9912}, "periodSeconds": 1, "failureThreshold": 30},
+            "securityContext": {"readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        }
+    ],
+    "volumes": [{"name": "data", "emptyDir": {}}],
+}
+
+
+def test_the_aggregator_runs_too(host: Host) -> None:
+    """The same image, as nobody on a read-only root filesystem: it serves, and ends in order."""
+    template = {"metadata": {}, "spec": AGGREGATOR}
+    made = workload([{"kind": "StatefulSet", "metadata": {"name": "a"}, "spec": {"template": template}}], "a")
+    with host.pod(made) as one:
+        one.sandbox.up()
+        assert one.sandbox.probe("startup") == (True, "200 ok")
+        status, nodes = one.sandbox.get("/api/v1/nodes", 9912)
+        ended = one.sandbox.down()
+    assert (status, json.loads(nodes)["nodes"]) == (200, [])
+    assert ended["seconds"] is not None
+    assert ended["log"].splitlines()[-1].endswith("msg=stopped")
+
+
+def test_sigterm_ends_it_within_its_grace_period(host: Host, pod: Pod) -> None:
     """It is scraped until then, stops by itself, says so, and leaves nothing."""
-    with hosted(built, pod, certificates) as one:
+    with host.pod(pod) as one:
         one.sandbox.up()
         assert one.sandbox.probe("startup")[0]
         one.get("/metrics")
@@ -201,13 +241,13 @@ def elsewhere(spec: dict[str, Any]) -> None:
 class TestWhatIsMissing:
     """The pod runs, says what it cannot see, and is ready only if its main job works."""
 
-    def test_an_unreadable_token(self, built: Built, pod: Pod, certificates: Path) -> None:
+    def test_an_unreadable_token(self, host: Host, pod: Pod) -> None:
         """Containers without names, and everything else; the log and doctor name the file."""
 
         def close(place: Path) -> None:
             os.chown(place / "volumes/kubelet-access/token", 0, 0)
 
-        with hosted(built, pod, certificates, before=close) as one:
+        with host.pod(pod, change=close) as one:
             said = ready(one)
             code, found = doctor(one, pod)
             assert one.kubelet.requests == []
@@ -217,9 +257,9 @@ class TestWhatIsMissing:
         assert "/var/run/secrets/kubernetes.io/serviceaccount/token" in found, found
         assert "Permission denied" in found
 
-    def test_a_kubelet_that_refuses(self, built: Built, pod: Pod, certificates: Path) -> None:
+    def test_a_kubelet_that_refuses(self, host: Host, pod: Pod) -> None:
         """Doctor names the grant that is missing; what the kubelet alone knows is absent, and counted."""
-        with hosted(built, pod, certificates) as one:
+        with host.pod(pod) as one:
             one.kubelet.script = dict.fromkeys(scripted.DOCUMENTS, scripted.forbidden)
             said = ready(one)
             refused = 'headroom_kubelet_requests_total{code="403",path="/pods"}'
@@ -234,9 +274,9 @@ class TestWhatIsMissing:
         assert "path=/pods" in log
         assert [name for name in served if name.startswith("headroom_pod_")] == []
 
-    def test_without_the_node_s_sys(self, built: Built, certificates: Path) -> None:
+    def test_without_the_node_s_sys(self, host: Host) -> None:
         """CPU and memory are there, so it is ready; containers and devices are absent, and said."""
-        with hosted(built, without("sys"), certificates) as one:
+        with host.pod(without("sys")) as one:
             said = ready(one)
             served = samples(one)
             code, found = doctor(one, without("sys"))
@@ -246,9 +286,9 @@ class TestWhatIsMissing:
         assert [name for name in served if name.startswith(("container_", "node_network_up"))] == []
         assert "/host/sys" in found
 
-    def test_without_the_node_s_proc(self, built: Built, certificates: Path) -> None:
+    def test_without_the_node_s_proc(self, host: Host) -> None:
         """Its main job cannot be done: it runs, answers, and is not ready; doctor fails and says why."""
-        with hosted(built, without("proc"), certificates) as one:
+        with host.pod(without("proc")) as one:
             said = ready(one)
             alive = one.sandbox.probe("liveness")
             code, found = doctor(one, without("proc"))
@@ -259,8 +299,11 @@ class TestWhatIsMissing:
         assert code == 1
         assert "fail  collector meminfo" in found
 
-    def test_a_directory_that_the_node_lacks(self, built: Built, certificates: Path) -> None:
+    def test_a_directory_that_the_node_lacks(self, host: Host) -> None:
         """The kubelet does not start such a pod at all; nor is it started here."""
         pod = changed(elsewhere)
-        with hosted(built, pod, certificates) as one, pytest.raises(SandboxError, match=r"FailedMount: .*/no/such/place"):
+        with (
+            host.pod(pod) as one,
+            pytest.raises(SandboxError, match=r"FailedMount: .*/no/such/place"),
+        ):
             one.sandbox.up()

@@ -1,7 +1,7 @@
 """What an image installs, locked: ``python -m tests.tools.lock`` writes ``requirements/`` anew, by pip-tools.
 
-Every release of a package is named with the hashes of all its wheels, so that one file serves amd64 and arm64 and every
-Python from 3.11 on. It is resolved for the Python that runs this: the oldest, which needs what newer ones need and more.
+Every release of a package is named with the hashes of all its wheels, so that one file serves amd64, arm64 and every
+Python from 3.11 on. It is resolved for the Python that runs this: the oldest needs what newer ones need, and more.
 """
 
 from __future__ import annotations
