@@ -91,11 +91,11 @@ class Host:
         return ScriptedKubelet(server_context(self._certificates, "signed"), ADDRESS, KUBELET_PORT)
 
 
-def node(certificates: Path, unified: bool = False) -> Node:
+def node(certificates: Path) -> Node:
     """This machine as a node: what its kubelet and its API server give to a pod."""
     ca = (certificates / "ca.pem").read_bytes()
     files = {("token", "", "token"): TOKEN, ("configMap", "kube-root-ca.crt", "ca.crt"): ca}
-    return Node(NODE_NAME, ADDRESS, unified, files)
+    return Node(NODE_NAME, ADDRESS, False, files)
 
 
 def configz(cgroup_root: str) -> dict[str, Any]:
