@@ -17,7 +17,7 @@ from tests.tools import lock
 
 SETS: Final = ("full", "pull")
 CONTEXT: Final = ("Dockerfile", ".dockerignore", "LICENSE", "README.md", "agent", "pyproject.toml", "requirements")
-OFFLINE: Final = ("--pull-never", "--network", "none", "--isolation", "oci", "--runtime", "runc", "--format", "docker")
+OFFLINE: Final = ("--pull-never", "--network", "none", "--isolation", "oci", "--runtime", "runc")
 
 
 class Size(NamedTuple):
