@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.image.fields import SpecError
-from tests.image.pod import Container, File, Mount, Pod, Volume
+from tests.image.pod import ALL, Container, File, Mount, Pod, Volume
 from tests.image.seccomp import runtime_default
 
 PERIOD_US: Final = 100_000
@@ -127,25 +127,38 @@ def _port(port: int | str, container: Container) -> int:
 
 
 def _write_volume(to: Path, volume: Volume, node: Node, container: Container) -> None:
-    """As the kubelet does it: a file of a volume is its pod's user's to read."""
+    """As the kubelet does it: a token is for its pod's user to read, and for nobody else."""
     if volume.host:
         return
     to.mkdir(parents=True)
     to.chmod(0o755 if volume.files else 0o777)
     for file in volume.files:
-        path = to / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_content(file, node))
-        os.chmod(path, 0o600 if file.source == "token" else 0o644)
-        if container.rights.uid is not None:
-            os.chown(path, container.rights.uid, -1)
+        for name, content in _contents(file, node):
+            path = to / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            os.chmod(path, 0o600 if file.source == "token" else file.mode)
+            if file.source == "token" and container.rights.uid is not None:
+                os.chown(path, container.rights.uid, -1)
 
 
-def _content(file: File, node: Node) -> bytes:
-    try:
-        return node.files[file[:3]]
-    except KeyError:
-        raise SpecError(f"this node has no {file.source} {file.name} with {file.key}") from None
+def _contents(file: File, node: Node) -> list[tuple[str, bytes]]:
+    """Names below the volume, and what is in them."""
+    found = [
+        (file.path or key, content)
+        for (source, name, key), content in node.files.items()
+        if (source, name) == (file.source, file.name) and file.key in (key, ALL)
+    ]
+    if not found:
+        raise SpecError(f"this node has no {file.source} {file.name} with {file.key}")
+    return found
+
+
+def only_container(pod: Pod) -> Container:
+    """The one that there is. A pod of several, or with some that run before it, is not carried out here."""
+    if pod.init or len(pod.containers) != 1:
+        raise SpecError(f"{len(pod.init)} init containers and {len(pod.containers)} others: one alone can be run here")
+    return pod.containers[0]
 
 
 def _config(pod: Pod, container: Container, image: Image, node: Node, place: Place) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Host:
         rootfs = place / "rootfs"  # its own: a runtime makes directories in it, to mount on
         subprocess.run(["cp", "-al", str(self._built.rootfs(of)), str(rootfs)], check=True)
         where = Place(NAMESPACE, NAME, slot.pod_uid, slot.container_id, self._runc.path(slot), str(place), str(rootfs))
-        bundle.write(place, pod, pod.containers[0], self._built.image(of), node(self._certificates), where)
+        bundle.write(place, pod, bundle.only_container(pod), self._built.image(of), node(self._certificates), where)
         if change:
             change(place)
         sandbox, kubelet = Sandbox(place), None

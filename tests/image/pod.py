@@ -17,16 +17,22 @@ ELSEWHERE: Final = (
     "topologySpreadConstraints",
 )
 RUNTIME_DEFAULT: Final = {"type": "RuntimeDefault"}
+DEFAULT_MODE: Final = 0o644
+ALL: Final = "*"
 KINDS: Final = ("DaemonSet", "StatefulSet", "Deployment")
 
 
 class File(NamedTuple):
-    """One file of a volume: where it comes from (token, configMap or secret, its name and key) and where it goes."""
+    """One file of a volume: where it comes from (token, configMap or secret, its name and key) and where it goes.
+
+    The key ``ALL`` stands for every key that there is, each under its own name.
+    """
 
     source: str
     name: str
     key: str
     path: str
+    mode: int = DEFAULT_MODE
 
 
 class Volume(NamedTuple):
@@ -109,13 +115,15 @@ def workload(rendered: Sequence[Any], name: str) -> Pod:
     found = [one for one in rendered if one and one["kind"] in KINDS and one["metadata"]["name"] == name]
     if len(found) != 1:
         raise SpecError(f"{len(found)} workloads are called {name}")
-    template = found[0]["spec"]["template"]
-    with Fields(template, "template") as fields:
+    spec = found[0]["spec"]
+    claimed = [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", ())]
+    with Fields(spec["template"], "template") as fields:
         labels = fields.take("metadata").get("labels", {})
-        return fields.nested("spec", lambda spec: _pod(spec, labels))
+        return fields.nested("spec", lambda spec: _pod(spec, labels, claimed))
 
 
-def _pod(fields: Fields, labels: Mapping[str, str]) -> Pod:
+def _pod(fields: Fields, labels: Mapping[str, str], claimed: Sequence[str]) -> Pod:
+    """What is claimed of a storage class is an empty directory at first, too."""
     fields.ignore(ELSEWHERE)
     fields.only("automountServiceAccountToken", False)
     fields.only("enableServiceLinks", False)
@@ -123,7 +131,7 @@ def _pod(fields: Fields, labels: Mapping[str, str]) -> Pod:
     for namespace in ("hostNetwork", "hostPID", "hostIPC"):
         fields.only(namespace, False)
     shared = fields.nested("securityContext", _security, {})
-    volumes = dict(fields.each("volumes", _volume))
+    volumes = {**dict.fromkeys(claimed, Volume()), **dict(fields.each("volumes", _volume))}
     containers, init = (
         fields.each(name, lambda one: _container(one, shared, volumes)) for name in ("containers", "initContainers")
     )
@@ -135,16 +143,25 @@ def _volume(fields: Fields) -> tuple[str, Volume]:
     if fields.present("hostPath"):
         return name, fields.nested("hostPath", lambda one: Volume((one.take("path"), one.take("type", ""))))
     if fields.present("projected"):
-        return name, fields.nested("projected", lambda one: Volume(files=sum(one.each("sources", _projected), ())))
+        return name, fields.nested("projected", _projected)
     if fields.present("emptyDir"):
-        return name, fields.nested("emptyDir", lambda one: Volume())
+        return name, fields.nested("emptyDir", _empty)
     return name, Volume(files=_files(fields))
 
 
-def _projected(fields: Fields) -> tuple[File, ...]:
-    if not fields.present("serviceAccountToken"):
-        return _files(fields)
-    return fields.nested("serviceAccountToken", _token)
+def _empty(fields: Fields) -> Volume:
+    fields.take("sizeLimit", None)  # who exceeds it is evicted; nothing stops the container before that
+    return Volume()
+
+
+def _projected(fields: Fields) -> Volume:
+    mode = fields.take("defaultMode", DEFAULT_MODE)
+    files = sum(fields.each("sources", _source), ())
+    return Volume(files=tuple(file._replace(mode=mode) for file in files))
+
+
+def _source(fields: Fields) -> tuple[File, ...]:
+    return fields.nested("serviceAccountToken", _token) if fields.present("serviceAccountToken") else _files(fields)
 
 
 def _token(fields: Fields) -> tuple[File, ...]:
@@ -153,16 +170,15 @@ def _token(fields: Fields) -> tuple[File, ...]:
 
 
 def _files(fields: Fields) -> tuple[File, ...]:
-    """The keys of a ConfigMap or a Secret, each of which has to be named."""
+    """The chosen keys of a ConfigMap or a Secret; without a choice, all there are."""
     for source, name in (("configMap", "name"), ("secret", "secretName")):
         if fields.present(source):
             with Fields(fields.take(source), f"{fields.where}.{source}") as one:
                 of = one.take(name) if one.present(name) else one.take("name")
                 one.only("optional", False)
+                mode = one.take("defaultMode", DEFAULT_MODE)
                 items = one.each("items", lambda item: (item.take("key"), item.take("path")))
-                if not items:
-                    raise SpecError(f"{one.where}.items: missing; which keys are wanted must be said")
-                return tuple(File(source, of, key, path) for key, path in items)
+                return tuple(File(source, of, key, path, mode) for key, path in items or ((ALL, ""),))
     raise SpecError(f"{fields.where}: no kind of volume that is known here")
 
 

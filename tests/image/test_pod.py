@@ -73,7 +73,7 @@ class TestRefusals:
             (container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {}}}]), r"valueFrom\.fieldRef: missing"),
             (mounted({"nfs": {}}), r"volumes\[0\]: no kind of volume"),
             (mounted({"hostPath": {"path": "/", "odd": 1}}), r"hostPath\.odd: not known here"),
-            (mounted({"configMap": {"name": "ca"}}), "items: missing"),
+            (mounted({"configMap": {"name": "ca", "optional": True}}), "optional: True"),
             (mounted({"hostPath": {"path": "/"}}, subPath="x"), r"volumeMounts\[0\]\.subPath: not known here"),
         ],
     )
@@ -100,6 +100,12 @@ class TestRefusals:
     def test_root_where_that_is_forbidden(self, tmp_path: Path) -> None:
         with pytest.raises(SpecError, match="runAsNonRoot"):
             config(tmp_path, lambda spec: spec.update(securityContext={"runAsNonRoot": True, "runAsUser": 0}))
+
+    def test_more_than_one_container(self) -> None:
+        """Such a pod is translated, but not run: nothing of it is left out in silence."""
+        made = pod(lambda spec: spec.update(initContainers=spec["containers"]))
+        with pytest.raises(SpecError, match="1 init containers and 1 others"):
+            bundle.only_container(made)
 
     def test_a_workload_that_is_not_there(self) -> None:
         with pytest.raises(SpecError, match="0 workloads are called y"):
@@ -173,6 +179,17 @@ class TestVolumes:
         assert (tmp_path / "volumes/v/token").read_bytes() == b"t"
         assert (tmp_path / "volumes/v/token").stat().st_mode & 0o777 == 0o600
         assert (tmp_path / "volumes/v/below/ca").read_bytes() == b"c"
+
+    def test_a_secret_as_a_whole(self, tmp_path: Path) -> None:
+        """Every key is a file of that name, with the mode that was asked for."""
+        secret = {"secret": {"secretName": "tls", "defaultMode": 0o440}}
+        node = NODE._replace(files={("secret", "tls", "tls.crt"): b"c", ("secret", "tls", "tls.key"): b"k"})
+        made = pod(mounted(secret))
+        bundle.write(tmp_path, made, made.containers[0], IMAGE, node, PLACE)
+        found = {
+            file.name: (file.read_bytes(), file.stat().st_mode & 0o777) for file in (tmp_path / "volumes/v").iterdir()
+        }
+        assert found == {"tls.crt": (b"c", 0o440), "tls.key": (b"k", 0o440)}
 
     def test_an_audience_is_another_token(self, tmp_path: Path) -> None:
         """One that the node has not got is not replaced by the usual one."""
