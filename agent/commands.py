@@ -75,10 +75,13 @@ def aggregator(arguments: Sequence[str]) -> int:
     config = _loaded("aggregator", about, arguments, (*AGGREGATOR, *LOG))
     if config is None:
         return 0
-    try:
-        import aiohttp  # noqa: F401
-    except ModuleNotFoundError:
-        raise ConfigError("its HTTP needs aiohttp: pip install 'headroom-agent[aggregator]'") from None
+    from importlib.util import find_spec  # rarely needed
+
+    if missing := [name for name in ("grpc", "aiohttp") if find_spec(name) is None]:
+        raise ConfigError(
+            f"not in this installation, which has no {' and no '.join(missing)}: pip install "
+            "'headroom-agent[aggregator]', or take the image without -pull in its tag"
+        )
     from agent.aggregator.main import Aggregator
 
     return Aggregator(config).run()

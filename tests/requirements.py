@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Final, NamedTuple
 
+from tests.image import ingredients
 from tests.node_vm import build
 from tests.tools import peers
 
@@ -75,6 +76,10 @@ def _node_vm() -> str:
     return "" if build.path() else "not built; `make test` does it for root on Debian on x86-64"
 
 
+def _image() -> str:
+    return "" if ingredients.path() else "not fetched; `make test` does it for root on Debian on x86-64"
+
+
 def _is_root() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -89,6 +94,7 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     "loop": Requirement(_loop, _never),
     "cgroup-v1-memory": Requirement(partial(_cgroup_v1, "memory"), _never),
     "node-vm": Requirement(_node_vm, build.possible),
+    "image": Requirement(_image, ingredients.possible),
     **{name: Requirement(partial(_peer, name), peers.on_debian) for name in peers.PEERS},
     **{name: Requirement(partial(_built, name), peers.can_build) for name in peers.BUILT},
     **{name: Requirement(partial(_tool, name), _is_root) for name in peers.TOOLS},

@@ -51,8 +51,15 @@ def _transport(config: Config) -> Transport | None:
         if not (address.host and address.port):
             raise ConfigError(f"--push.target {target}: HOST:PORT of an aggregator expected")
     _check_security(config)
-    from agent.push.transport import Security, Transport  # loads grpc
-
+    try:
+        from agent.push.transport import Security, Transport  # loads grpc
+    except ModuleNotFoundError as error:
+        if error.name != "grpc":
+            raise
+        raise ConfigError(
+            "--push.target: this installation has no gRPC and can only be scraped or spool: "
+            "pip install 'headroom-agent[push]', or take the image without -pull in its tag"
+        ) from None
     ca, cert, key, token = (config[f"push.{name}"] for name in ("tls-ca", "tls-cert", "tls-key", "token-file"))
     return Transport(targets, Security(ca, cert, key, token, config["push.insecure"], config["push.proxy"]))
 

@@ -111,9 +111,9 @@ class ScriptedKubelet(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, 0), Handler)
+        super().__init__((host, port), Handler)
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.script: dict[str, Script] = {}

@@ -48,6 +48,8 @@ TOOLS: Final[dict[str, str]] = {
     "mmdebstrap": "mmdebstrap",  # these three build the virtual machine of tests/node_vm
     "mke2fs": "e2fsprogs",
     "zstd": "zstd",
+    "buildah": "buildah",  # builds the image of tests/image; with it comes the seccomp profile that pods run under
+    "skopeo": "skopeo",
 }
 
 

@@ -86,18 +86,19 @@ class Client:
     def _token(self, path: str) -> str:
         if not self._token_file and self._shaker is None:
             return ""
+        name = self._token_file or SERVICE_ACCOUNT_TOKEN
         try:
-            with open(self._token_file or SERVICE_ACCOUNT_TOKEN, "rb") as file:
+            with open(name, "rb") as file:
                 token = file.read(TOKEN_BYTES_MAX).strip()
         except FileNotFoundError:
             if not self._token_file:
                 return ""  # not in a pod
-            raise Failed(path, "files", f"no token file {self._token_file}") from None
+            raise Failed(path, "files", f"no token file {name}") from None
         except OSError as error:
-            raise Failed(path, "files", f"cannot read the token file: {error.strerror}") from None
+            raise Failed(path, "files", f"cannot read the token file {name}: {error.strerror}") from None
         text = token.decode("ascii", "replace")
         if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise Failed(path, "files", "the token file does not hold one token")
+            raise Failed(path, "files", f"the token file {name} does not hold one token")
         return text
 
 
