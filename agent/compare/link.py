@@ -89,11 +89,12 @@ class Link:
 
 
 class Links:
-    """All links, and the thread that carries. ``with`` ends it."""
+    """All links, and the thread that carries, from ``start`` to ``close``."""
 
     def __init__(self) -> None:
         self._links: list[Link] = []
         self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
         self._thread: threading.Thread | None = None
 
     def open(self) -> Link:
@@ -120,7 +121,6 @@ class Links:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        self._over = asyncio.Event()
         servers = [await asyncio.start_server(link.serve, sock=link.listener) for link in self._links]
         await self._over.wait()
         for server in servers:
@@ -134,7 +134,7 @@ class Links:
 
     def close(self) -> None:
         if self._thread is not None:
-            self._loop.call_soon_threadsafe(lambda: self._over.set())
+            self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join(5.0)
         for link in self._links:
             link.listener.close()

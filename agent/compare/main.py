@@ -33,12 +33,14 @@ def compare(config: Config, out: TextIO) -> int:
     try:
         measured = _measured(plan, program)
         run = report.Run(plan, program, machine(), begun_s, measured)
+        print(report.text(run), end="", file=out, flush=True)
         if directory:
             report.write(directory, run)
+    except BrokenPipeError:
+        raise  # whoever read the table has enough
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise AgentError(f"{where}{error.strerror or error}") from None
-    print(report.text(run), end="", file=out, flush=True)
     return 0
 
 

@@ -77,9 +77,10 @@ def _happened(run: Run) -> Iterator[tuple[str, str]]:
     """What else is to be known of each scenario."""
     for measured in run.measured:
         yield measured.scenario, _outage(measured, measured.cut_s) if measured.cut_s else _steady(measured)
+        if (longer := measured.rounds - run.plan.rounds) > 0:
+            yield "", f"It was measured {_count(longer, 'round')} longer, for what had waited to come."
         if missing := sum(one.missing for one in measured.after.kept.values()):
-            late_s = measured.end_s - measured.begin_s - run.plan.rounds * run.plan.interval_s
-            yield "", f"{missing} pushed rounds were still missing {late_s:g} s after the last; they count as lost."
+            yield "", f"{_count(missing, 'pushed round')} had not come by then; they count as lost."
 
 
 def _steady(measured: Measured) -> str:

@@ -135,11 +135,12 @@ def test_the_text_says_what_was_compared_and_how() -> None:
 
 
 def test_what_is_missing_at_the_end_is_said() -> None:
-    """And that it counts as lost."""
+    """How much longer it was waited for, and that it counts as lost."""
     measured = outage()
     after = measured.after._replace(kept={NODE: kept(16, 12, 1)})
-    text = " ".join(report.text(RUN._replace(measured=[measured._replace(after=after)])).split())
-    assert "3 pushed rounds were still missing 0 s after the last; they count as lost." in text
+    longer = measured._replace(after=after, end_s=measured.end_s + 2.0)
+    text = " ".join(report.text(RUN._replace(measured=[longer])).split())
+    assert "It was measured 2 rounds longer, for what had waited to come. 3 pushed rounds had not come" in text
 
 
 def test_the_document_gives_the_figures_again() -> None:
