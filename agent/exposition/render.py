@@ -61,7 +61,7 @@ class Renderer:
             parts += (header, text)
         if format == "openmetrics":
             parts.append("# EOF\n")
-        return "".join(parts).encode()
+        return "".join(parts).encode(errors="replace")  # half a character of a name costs itself, as on the wire
 
     def _labels_of(self, family: Family, keys: tuple[Key, ...]) -> list[str]:
         if family.type in ("histogram", "summary"):

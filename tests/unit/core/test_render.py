@@ -140,3 +140,10 @@ def test_a_number_beyond_a_double_costs_nobody_else() -> None:
     """An absurd integer from a broken file is infinite; the scrape goes on."""
     text = Renderer().render([Block(COUNTER, (("a",), ("b",)), [10**400, 1])], "text")
     assert text.endswith(b'{kind="a"} +Inf\nnode_things_total{kind="b"} 1\n')
+
+
+def test_half_a_character_costs_itself() -> None:
+    """A label that is no text is told with a mark in its place, and everything else as ever."""
+    family = Family("m", "gauge", "Help.", ("name",))
+    page = Renderer().render([Block(family, (("a\udcff",), ("b",)), (1, 2))], "text")
+    assert page.endswith(b'm{name="a?"} 1\nm{name="b"} 2\n')
