@@ -28,7 +28,6 @@ from agent.push.spool import Spool
 
 if TYPE_CHECKING:
     from agent.eviction.watch import Watch
-    from agent.model import Batch
     from agent.push.transport import Transport
 
 SECOND_S: Final = 1.0
@@ -76,7 +75,7 @@ class Sink:
         self._reopen_s = 0.0
         self._waiting_since_s: float | None = None
         self._told = 0  # the last event that was written
-        self._batch: Batch | None = None  # the last that was taken
+        self._collected_s = 0.0  # of the last batch that was taken
 
     def start(self, engine: Engine) -> None:
         self._engine = engine
@@ -172,9 +171,9 @@ class Sink:
             self.telemetry.errors.inc("no_spool")
             return
         batch = self._engine.snapshot(self._plan.max_age_s)
-        if batch is self._batch:
+        if batch.monotonic_s == self._collected_s:
             return  # a tick that was late, or the last one: it came so soon that nothing was collected since
-        self._batch = batch
+        self._collected_s = batch.monotonic_s
         try:
             name = self._recorder.samples(batch, max(0.0, time.time() - batch.time_s))
         except Exception as error:  # a batch that cannot be encoded costs itself: this node's metrics are still served

@@ -16,12 +16,13 @@ from google.protobuf.message import DecodeError
 
 from agent.push.held import LANES, File, Held, Key, Lane
 from agent.wire import ingest_pb2 as pb
-from agent.wire.frame import MAGIC, Frame, frame, read_frame
+from agent.wire.frame import HEAD_BYTES, MAGIC, Frame, frame, read_frame
 
 FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 4 << 20
 NUMBER_MAX: Final = 1 << 62  # of sessions and records; what is beyond was not made by us
 LANE_NUMBERS: Final[dict[Lane, pb.Lane]] = {"samples": pb.LANE_SAMPLES, "events": pb.LANE_EVENTS}
+FRAMES_WRONG_MAX: Final = 64  # each costs a checksum of up to the size of the file
 _MAGIC: Final = MAGIC.to_bytes(4, "little")
 _NAME: Final = re.compile(r"(events|samples)-([1-9]\d{0,18})-([0-9a-f]{32})-([0-9a-f]{16})", re.ASCII)
 _DIRECTORY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -117,18 +118,20 @@ def scan(buf: bytes, spool_id: bytes, name: Name) -> Scan:
         for readable, found in enumerate(records(buf, name.sid, name.first, header.end), name.first):  # noqa: B007
             end = found.end
     damaged = end < len(buf)
-    last = max(readable + damaged, *_numbers_behind(buf, name.sid, end))
+    possible = name.first + len(buf) // HEAD_BYTES
+    last = max(one for one in (readable + damaged, *_numbers_behind(buf, name.sid, end)) if one <= possible)
     return Scan(base, readable, damaged, last)
 
 
 def _numbers_behind(buf: bytes, sid: bytes, offset: int) -> Iterator[int]:
     """Of whole records behind damage: none of them can be sent, but their loss is counted."""
-    yield 0
-    while (offset := buf.find(_MAGIC, offset)) >= 0:
+    wrong = 0
+    while wrong < FRAMES_WRONG_MAX and (offset := buf.find(_MAGIC, offset)) >= 0:
         found = read_frame(buf, offset, RECORD_BYTES_MAX)
+        if isinstance(found, Frame):
+            yield _number(found.body, sid)
+        wrong += not isinstance(found, Frame)
         offset = found.end if isinstance(found, Frame) else offset + 1
-        if isinstance(found, Frame) and (number := _number(found.body, sid)):
-            yield number
 
 
 def _number(body: bytes, sid: bytes) -> int:
@@ -137,7 +140,7 @@ def _number(body: bytes, sid: bytes) -> int:
         record = pb.Record.FromString(body)
     except DecodeError:
         return 0
-    return record.seq if record.sid == sid and record.seq <= NUMBER_MAX else 0
+    return record.seq if record.sid == sid else 0
 
 
 # What goes first when there is no room.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.push.held import LANES, File, Held, Key
 from agent.push.spool_format import (
+    FRAMES_WRONG_MAX,
     NUMBER_MAX,
     Name,
     header_base,
@@ -24,7 +27,7 @@ from agent.push.spool_format import (
     victims,
 )
 from agent.wire import ingest_pb2 as pb
-from agent.wire.frame import Frame, frame, read_frame
+from agent.wire.frame import MAGIC, Frame, frame, read_frame
 
 SPOOL = bytes(range(16))
 NAME = Name("samples", 3, b"s" * 16, 1000)
@@ -114,6 +117,7 @@ def test_a_whole_file() -> None:
         (HEAD + frame(body(1000)) + b"\0" * 4096, (77, 1000, True, 1001)),
         (HEAD + frame(body(1000)) + b"hdr1" * 9 + frame(body(1005)) + frame(b"?"), (77, 1000, True, 1005)),
         (HEAD + frame(body(1000)) + frame(body(2**64 - 1)), (77, 1000, True, 1001)),
+        (HEAD + frame(body(1000)) + frame(body(2**61)), (77, 1000, True, 1001)),
         (HEAD + frame(body(1000, b"x" * 16)), (77, 999, True, 1000)),
         (HEAD + HEAD, (77, 999, True, 1000)),
         (FILE[:-1], (77, 1038, True, 1039)),
@@ -161,6 +165,21 @@ def test_what_a_newer_version_adds_is_kept() -> None:
     buf = frame(header.body + UNKNOWN) + frame(body(1000) + UNKNOWN)
     assert scan(buf, SPOOL, NAME) == (77, 1000, False, 1000)
     assert read(buf) == [body(1000) + UNKNOWN]
+
+
+def test_a_file_made_to_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that are none, each with a checksum over what follows: after some of them nothing more is looked for."""
+    tries = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        return read_frame(*arguments)
+
+    monkeypatch.setattr("agent.push.spool_format.read_frame", counted)
+    liar = struct.pack("<III", MAGIC, 1 << 10, 0)
+    assert scan(HEAD + liar * 10_000, SPOOL, NAME) == (77, 999, True, 1000)
+    assert tries <= FRAMES_WRONG_MAX + 2  # the header, and the first that is none
 
 
 @given(st.binary(max_size=400))
