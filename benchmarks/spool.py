@@ -1,7 +1,8 @@
 """The spool: what an append costs, with and without fdatasync, and how long a full one takes to open.
 
-Records are of 900 bytes, what a tick of 1,500 series comes to. An append is told in CPU time, opening by the clock. A cold start is one whose pages were dropped from the page cache.
-``whole`` reads every byte, as ``headroom spool ls`` does; a start reads only each session's last file.
+Records are of 900 bytes, what a tick of 1,500 series comes to. An append is told in CPU time, opening by the clock.
+A cold start is one whose pages were dropped from the page cache. ``every byte checked`` is what ``headroom spool ls``
+does; a start reads only each session's last file.
 """
 
 from __future__ import annotations
