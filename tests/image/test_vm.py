@@ -37,6 +37,7 @@ UID: Final = "7c2f6a1e-0f5c-4d53-9d7e-3f1f0c8a2b11"
 CONTAINER_ID: Final = "a9e1" * 16
 SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
 DIRECTORY: Final = "/opt/pod"
+BUNDLE: Final = f"{DIRECTORY}/agent"
 ROUNDS: Final = 3
 BESIDE: Final = pods.BY_NAME["steady"]
 EXPORTER: Final = "headroom-test-exporter"
@@ -49,7 +50,7 @@ class Guest:
         self.machine = machine
 
     def sandbox(self, command: str, *arguments: str, seconds: float = SLOWLY_S) -> Any:
-        words = ("python3", "/opt/sandbox.py", command, DIRECTORY, *arguments)
+        words = ("python3", "/opt/sandbox.py", command, BUNDLE, *arguments)
         return json.loads(self.machine.run(*words, seconds=seconds))
 
     def scrape(self) -> Scrape:
@@ -88,7 +89,7 @@ def guest(node_vm: Machine, built: Built, pod: Pod, certificates: Path) -> Itera
         one.sandbox("network")
         one.sandbox("up")
         probes = one.sandbox("probes")
-        log = node_vm.run("cat", f"{DIRECTORY}/log").decode()
+        log = node_vm.run("cat", f"{BUNDLE}/log").decode()
         assert {name: passed for name, (passed, _) in probes.items()} == dict.fromkeys(probes, True), (probes, log)
         yield one
     finally:
@@ -104,7 +105,7 @@ def put_pod(machine: Machine, built: Built, pod: Pod, certificates: Path) -> Non
     place = Place(NAMESPACE, NAME, UID, CONTAINER_ID, cgroup, DIRECTORY, f"{DIRECTORY}/rootfs")
     with tempfile.TemporaryDirectory() as local:
         made = node(certificates)._replace(name="node-vm", unified=True)
-        bundle.write(Path(local), pod, bundle.only_container(pod), built.image("pull"), made, place)
+        bundle.write(Path(local), pod, built.image("pull"), made, place)
         machine.put(Path(local), DIRECTORY.lstrip("/"))
     packed = subprocess.run(["tar", "-C", str(built.rootfs("pull")), "-cf", "-", "."], capture_output=True, check=True)
     machine.run("mkdir", "-p", f"{DIRECTORY}/rootfs")
