@@ -58,7 +58,7 @@ def _transport(config: Config) -> Transport | None:
             raise
         raise ConfigError(
             "--push.target: this installation has no gRPC and can only be scraped or spool: "
-            "pip install 'headroom-agent[push]', or take the image without -pull in its tag"
+            "pip install grpcio, or take the image without -pull in its tag"
         ) from None
     ca, cert, key, token = (config[f"push.{name}"] for name in ("tls-ca", "tls-cert", "tls-key", "token-file"))
     return Transport(targets, Security(ca, cert, key, token, config["push.insecure"], config["push.proxy"]))

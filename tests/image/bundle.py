@@ -6,6 +6,7 @@ has no limits, only the container's; and there is no pause container, as the net
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -56,7 +57,7 @@ class Node(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Whose container it is, its cgroup as runc spells it, and where the node has the bundle and the image's files."""
+    """Whose container it is, its cgroup as runc spells it, and where the node has what was written, and the image."""
 
     namespace: str
     pod: str
@@ -68,26 +69,40 @@ class Place(NamedTuple):
 
     @property
     def network(self) -> str:
-        return f"headroom-{self.container_id[:12]}"
+        """Of the pod: its containers share it."""
+        return f"headroom-{self.uid[:13]}"
+
+    def before(self, number: int) -> Place:
+        """The place of a container that runs before this one: beside it."""
+        own = hashlib.sha256(f"{self.container_id}/{number}".encode()).hexdigest()
+        return self._replace(container_id=own, cgroup=self.cgroup.replace(self.container_id, own))
 
 
-def write(to: Path, pod: Pod, container: Container, image: Image, node: Node, place: Place) -> None:
-    """Writes the bundle; the image's files are elsewhere. Raises SpecError for what cannot be carried out."""
-    used = {mount.volume for mount in container.mounts}
+def write(to: Path, pod: Pod, image: Image, node: Node, place: Place) -> None:
+    """Writes the pod's volumes, and a bundle for each container in a directory of its name. Raises SpecError."""
+    if len(pod.containers) != 1:
+        raise SpecError(f"{len(pod.containers)} containers: after those that run first, one alone can be run here")
+    used = {mount.volume for container in (*pod.init, *pod.containers) for mount in container.mounts}
     for name in sorted(used):
-        _write_volume(to / "volumes" / name, pod.volumes[name], node, container)
+        _write_volume(to / "volumes" / name, pod.volumes[name], node, pod.containers[0])
     (to / "etc").mkdir()
     (to / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {place.pod}\n")
     (to / "etc/hostname").write_text(f"{place.pod}\n")
     (to / "etc/resolv.conf").write_text("")
-    host = [pod.volumes[name].host for name in sorted(used) if pod.volumes[name].host]
+    for number, container in enumerate(pod.init):
+        _write_bundle(to / container.name, pod, container, image, node, place.before(number))
+    _write_bundle(to / pod.containers[0].name, pod, pod.containers[0], image, node, place)
+
+
+def _write_bundle(to: Path, pod: Pod, container: Container, image: Image, node: Node, place: Place) -> None:
+    to.mkdir()
+    host = [pod.volumes[mount.volume].host for mount in container.mounts if pod.volumes[mount.volume].host]
     probes = {
         name: {**probe._asdict(), "port": _port(probe.port, container)} for name, probe in container.probes.items()
     }
-    config = _config(pod, container, image, node, place)
-    (to / "config.json").write_text(json.dumps(config, indent=1))
     facts = {"id": place.container_id, "network": place.network, "host": host, "probes": probes, "grace_s": pod.grace_s}
     (to / "node.json").write_text(json.dumps(facts, indent=1))
+    (to / "config.json").write_text(json.dumps(_config(pod, container, image, node, place), indent=1))
 
 
 def environment(pod: Pod, container: Container, image: Image, node: Node, place: Place) -> dict[str, str]:
@@ -152,13 +167,6 @@ def _contents(file: File, node: Node) -> list[tuple[str, bytes]]:
     if not found:
         raise SpecError(f"this node has no {file.source} {file.name} with {file.key}")
     return found
-
-
-def only_container(pod: Pod) -> Container:
-    """The one that there is. A pod of several, or with some that run before it, is not carried out here."""
-    if pod.init or len(pod.containers) != 1:
-        raise SpecError(f"{len(pod.init)} init containers and {len(pod.containers)} others: one alone can be run here")
-    return pod.containers[0]
 
 
 def _config(pod: Pod, container: Container, image: Image, node: Node, place: Place) -> dict[str, Any]:

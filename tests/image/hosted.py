@@ -33,12 +33,19 @@ TOKEN: Final = b"the-token-of-the-test"
 
 
 class Hosted(NamedTuple):
-    """A pod that was started, its bundle's directory, its kubelet, and the cgroups that it is in."""
+    """A pod's container, those that run before it, its kubelet, and the cgroups that it is in."""
 
     sandbox: Sandbox
+    first: list[Sandbox]
     kubelet: ScriptedKubelet
     slot: Slot
     runc: Runc
+
+    def start(self) -> None:
+        """Runs those that come first, one after another, and returns when the container runs. Raises SandboxError."""
+        for one in self.first:
+            one.run()
+        self.sandbox.up()
 
     def get(self, path: str, accept: str = "") -> bytes:
         """The body of a 200."""
@@ -64,23 +71,24 @@ class Host:
 
     @contextmanager
     def pod(self, pod: Pod, of: str = "full", change: Callable[[Path], None] | None = None) -> Iterator[Hosted]:
-        """Everything is there for the pod's first container, which the test starts; ``change`` is to its bundle."""
+        """Everything is there for the pod, which the test starts; ``change`` is to what was written."""
         slot = Slot(str(uuid.uuid4()), os.urandom(32).hex())
         place = Path(tempfile.mkdtemp(prefix="headroom-bundle-"))
         place.chmod(0o755)
         rootfs = place / "rootfs"  # its own: a runtime makes directories in it, to mount on
         subprocess.run(["cp", "-al", str(self._built.rootfs(of)), str(rootfs)], check=True)
         where = Place(NAMESPACE, NAME, slot.pod_uid, slot.container_id, self._runc.path(slot), str(place), str(rootfs))
-        bundle.write(place, pod, bundle.only_container(pod), self._built.image(of), node(self._certificates), where)
+        bundle.write(place, pod, self._built.image(of), node(self._certificates), where)
         if change:
             change(place)
-        sandbox, kubelet = Sandbox(place), None
+        first = [Sandbox(place / container.name) for container in pod.init]
+        sandbox, kubelet = Sandbox(place / pod.containers[0].name), None
         try:
             sandbox.network()
             kubelet = sandbox.inside(self._kubelet)
             kubelet.script["/pods"] = scripted.says(200, json.dumps(pods(pod, slot)).encode())
             kubelet.script["/configz"] = scripted.says(200, json.dumps(configz(self._runc.root)).encode())
-            yield Hosted(sandbox, kubelet, slot, self._runc)
+            yield Hosted(sandbox, first, kubelet, slot, self._runc)
         finally:
             sandbox.down()
             if kubelet:

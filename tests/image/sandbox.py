@@ -1,8 +1,8 @@
 """What a node does with a bundle: ``python3 sandbox.py COMMAND BUNDLE ...``, here or in a guest. Standard library only.
 
-``network`` makes its network, ``up`` starts it as the kubelet would, ``probes`` performs its probes until it is ready
-or has failed; ``scrape`` asks for a path a number of times and says what its cgroup used for that, ``get`` asks once;
-``exec`` runs a command in it, ``usage`` reads its cgroup, ``down`` ends it. Every answer is one JSON document.
+``network`` makes its network, ``up`` starts it as the kubelet would, ``run`` waits for its end; ``probes`` performs its
+probes until it is ready or has failed, ``get`` asks for a path, ``scrape`` a number of times, and says what its cgroup
+used for that; ``exec`` runs a command in it, ``usage`` reads its cgroup, ``down`` ends it. Every answer is JSON.
 """
 
 from __future__ import annotations
@@ -49,15 +49,22 @@ class Sandbox:
 
     def up(self) -> None:
         """Returns when its process runs; what it logs is in the file ``log``. Raises SandboxError."""
+        self._start("--detach")
+
+    def run(self) -> None:
+        """Returns when it has ended well, as a container must that runs before the others. Raises SandboxError."""
+        self._start()
+
+    def _start(self, *options: str) -> None:
         for path, kind in self._node["host"]:
             if kind == "DirectoryOrCreate":
                 os.makedirs(path, mode=0o755, exist_ok=True)
             elif not KINDS[kind](path):
                 raise SandboxError(f"FailedMount: hostPath type check failed: {path} is not a {kind}")
         with open(self.bundle / "log", "ab") as log:
-            code = self._runc("run", "--detach", "--bundle", str(self.bundle), self.id, stdout=log, stderr=log)
+            code = self._runc("run", *options, "--bundle", str(self.bundle), self.id, stdout=log, stderr=log)
         if code:
-            raise SandboxError(f"runc: {self.log()}")
+            raise SandboxError(f"{self.bundle.name}: exit status {code}: {self.log()}")
 
     def log(self) -> str:
         return (self.bundle / "log").read_text(errors="replace")
@@ -66,7 +73,7 @@ class Sandbox:
         return int(self._state()["pid"])
 
     def is_running(self) -> bool:
-        return self._state()["status"] == "running"
+        return self._state().get("status") == "running"
 
     def inside(self, do: Callable[[], T]) -> T:
         """Does something in a thread that is in the pod's network."""
@@ -269,9 +276,14 @@ def main(command: str, bundle: str, *arguments: str) -> int:
     elif command == "exec":
         answer = one.execute(*arguments)
     else:
-        answer = {"network": one.network, "up": one.up, "probes": one.probes, "usage": one.usage, "down": one.down}[
-            command
-        ]()
+        answer = {
+            "network": one.network,
+            "up": one.up,
+            "run": one.run,
+            "probes": one.probes,
+            "usage": one.usage,
+            "down": one.down,
+        }[command]()
     socket.setdefaulttimeout(None)
     print(json.dumps(answer))
     return 0

@@ -124,7 +124,7 @@ class TestPullOnly:
         assert done.returncode == 2
         assert done.stderr == (
             "headroom agent: --push.target: this installation has no gRPC and can only be scraped or spool: "
-            "pip install 'headroom-agent[push]', or take the image without -pull in its tag\n"
+            "pip install grpcio, or take the image without -pull in its tag\n"
         )
 
 

@@ -46,12 +46,9 @@ def host(built: Built, certificates: Path) -> Iterator[Host]:
 def running(host: Host, pod: Pod) -> Iterator[Hosted]:
     """The pod, once its probes have said that it is ready."""
     with host.pod(pod) as one:
-        one.sandbox.up()
-        assert {name: passed for name, (passed, _) in one.sandbox.probes().items()} == {
-            "startup": True,
-            "liveness": True,
-            "readiness": True,
-        }
+        one.start()
+        failed = {name: said for name, (passed, said) in one.sandbox.probes().items() if not passed}
+        assert failed == {}, one.sandbox.log()
         yield one
 
 
@@ -183,7 +180,7 @@ def test_the_aggregator_runs_too(host: Host) -> None:
     template = {"metadata": {}, "spec": AGGREGATOR}
     made = workload([{"kind": "StatefulSet", "metadata": {"name": "a"}, "spec": {"template": template}}], "a")
     with host.pod(made) as one:
-        one.sandbox.up()
+        one.start()
         assert one.sandbox.probe("startup") == (True, "200 ok")
         status, nodes = one.sandbox.get("/api/v1/nodes", 9912)
         ended = one.sandbox.down()
@@ -192,10 +189,41 @@ def test_the_aggregator_runs_too(host: Host) -> None:
     assert ended["log"].splitlines()[-1].endswith("msg=stopped")
 
 
+def test_what_comes_first_runs_first(host: Host) -> None:
+    """An init container with rights of its own prepares a volume; the other one starts when it has ended well."""
+    spec = json.loads(json.dumps(AGGREGATOR))
+    spec["initContainers"] = [
+        {
+            "name": "prepare",
+            "image": "headroom-agent",
+            "command": ["python3", "-c", "import os; os.mkdir('/data/a'); os.chown('/data/a', 65534, 65534)"],
+            "securityContext": {
+                "runAsNonRoot": False,
+                "runAsUser": 0,
+                "runAsGroup": 0,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
+            },
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        }
+    ]
+    spec["containers"][0]["args"] = ["aggregator", "--insecure", "--data-dir=/data/a"]
+    template = {"metadata": {}, "spec": spec}
+    made = workload([{"kind": "StatefulSet", "metadata": {"name": "a"}, "spec": {"template": template}}], "a")
+    with host.pod(made) as one:
+        one.start()
+        assert one.sandbox.probe("startup") == (True, "200 ok")
+    with host.pod(made) as one:
+        one.first[0].run()
+        with pytest.raises(SandboxError, match=r"(?s)prepare: exit status 1: .*FileExistsError"):
+            one.start()
+        assert not one.sandbox.is_running()
+
+
 def test_sigterm_ends_it_within_its_grace_period(host: Host, pod: Pod) -> None:
     """It is scraped until then, stops by itself, says so, and leaves nothing."""
     with host.pod(pod) as one:
-        one.sandbox.up()
+        one.start()
         assert one.sandbox.probe("startup")[0]
         one.get("/metrics")
         ended = one.sandbox.down()
@@ -210,7 +238,7 @@ def samples(one: Hosted) -> Mapping[str, float]:
 
 def ready(one: Hosted) -> tuple[int, str]:
     """Starts it, and asks what its readiness probe asks, once."""
-    one.sandbox.up()
+    one.start()
     assert one.sandbox.probe("startup")[0]
     return one.sandbox.get("/readyz", METRICS_PORT)
 
@@ -306,4 +334,4 @@ class TestWhatIsMissing:
             host.pod(pod) as one,
             pytest.raises(SandboxError, match=r"FailedMount: .*/no/such/place"),
         ):
-            one.sandbox.up()
+            one.start()

@@ -34,8 +34,8 @@ def pod(change: Change = lambda spec: None) -> Pod:
 def config(place: Path, change: Change = lambda spec: None) -> dict[str, Any]:
     """The bundle's config.json."""
     made = pod(change)
-    bundle.write(place, made, made.containers[0], IMAGE, NODE, PLACE)
-    return dict(json.loads((place / "config.json").read_text()))
+    bundle.write(place, made, IMAGE, NODE, PLACE)
+    return dict(json.loads((place / "c/config.json").read_text()))
 
 
 def container(**fields: Any) -> Change:
@@ -101,11 +101,10 @@ class TestRefusals:
         with pytest.raises(SpecError, match="runAsNonRoot"):
             config(tmp_path, lambda spec: spec.update(securityContext={"runAsNonRoot": True, "runAsUser": 0}))
 
-    def test_more_than_one_container(self) -> None:
+    def test_more_than_one_container(self, tmp_path: Path) -> None:
         """Such a pod is translated, but not run: nothing of it is left out in silence."""
-        made = pod(lambda spec: spec.update(initContainers=spec["containers"]))
-        with pytest.raises(SpecError, match="1 init containers and 1 others"):
-            bundle.only_container(made)
+        with pytest.raises(SpecError, match="2 containers"):
+            config(tmp_path, lambda spec: spec["containers"].append({**spec["containers"][0], "name": "d"}))
 
     def test_a_workload_that_is_not_there(self) -> None:
         with pytest.raises(SpecError, match="0 workloads are called y"):
@@ -153,6 +152,20 @@ class TestProcess:
         assert "seccomp" not in made["linux"]
 
 
+def test_what_comes_first_is_a_container_beside(tmp_path: Path) -> None:
+    """With a cgroup of its own, in the network and with the volumes of the pod."""
+
+    def change(spec: dict[str, Any]) -> None:
+        mounted({"emptyDir": {}})(spec)
+        spec["initContainers"] = [{**spec["containers"][0], "name": "first"}]
+
+    config(tmp_path, change)
+    first, other = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "c"))
+    assert first["linux"]["cgroupsPath"] != other["linux"]["cgroupsPath"]
+    assert first["linux"]["namespaces"] == other["linux"]["namespaces"]
+    assert first["mounts"] == other["mounts"]
+
+
 class TestVolumes:
     def test_a_directory_of_the_node(self, tmp_path: Path) -> None:
         """Everything mounted below it, read-only at its top, and what is mounted later."""
@@ -166,7 +179,7 @@ class TestVolumes:
             "source": "/sys",
             "options": ["rbind", "rslave", "ro"],
         }
-        assert json.loads((tmp_path / "node.json").read_text())["host"] == [["/sys", "Directory"]]
+        assert json.loads((tmp_path / "c/node.json").read_text())["host"] == [["/sys", "Directory"]]
 
     def test_projected_files(self, tmp_path: Path) -> None:
         """A token that only the pod's user reads, and a key of a ConfigMap under the given name."""
@@ -185,7 +198,7 @@ class TestVolumes:
         secret = {"secret": {"secretName": "tls", "defaultMode": 0o440}}
         node = NODE._replace(files={("secret", "tls", "tls.crt"): b"c", ("secret", "tls", "tls.key"): b"k"})
         made = pod(mounted(secret))
-        bundle.write(tmp_path, made, made.containers[0], IMAGE, node, PLACE)
+        bundle.write(tmp_path, made, IMAGE, node, PLACE)
         found = {
             file.name: (file.read_bytes(), file.stat().st_mode & 0o777) for file in (tmp_path / "volumes/v").iterdir()
         }
@@ -212,7 +225,7 @@ def test_probes_have_the_kubelet_s_defaults(tmp_path: Path) -> None:
         ports=[{"name": "m", "containerPort": 9}], readinessProbe={"httpGet": {"path": "/r", "port": "m"}}
     )
     config(tmp_path, change)
-    assert json.loads((tmp_path / "node.json").read_text())["probes"]["readiness"] == {
+    assert json.loads((tmp_path / "c/node.json").read_text())["probes"]["readiness"] == {
         "path": "/r",
         "port": 9,
         "scheme": "HTTP",

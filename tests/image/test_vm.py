@@ -37,6 +37,7 @@ UID: Final = "7c2f6a1e-0f5c-4d53-9d7e-3f1f0c8a2b11"
 CONTAINER_ID: Final = "a9e1" * 16
 SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
 DIRECTORY: Final = "/opt/pod"
+BUNDLE: Final = f"{DIRECTORY}/agent"
 ROUNDS: Final = 3
 BESIDE: Final = pods.BY_NAME["steady"]
 EXPORTER: Final = "headroom-test-exporter"
@@ -47,9 +48,25 @@ class Guest:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self._is_up = False
+
+    def up(self) -> None:
+        """Starts the pod unless it runs, and returns when its probes say that it is ready."""
+        if self._is_up:
+            return
+        self.sandbox("network")
+        self.sandbox("up")
+        probes = self.sandbox("probes")
+        failed = {name: said for name, (passed, said) in probes.items() if not passed}
+        assert failed == {}, self.machine.run("cat", f"{BUNDLE}/log").decode()
+        self._is_up = True
+
+    def down(self) -> Any:
+        self._is_up = False
+        return self.sandbox("down")
 
     def sandbox(self, command: str, *arguments: str, seconds: float = SLOWLY_S) -> Any:
-        words = ("python3", "/opt/sandbox.py", command, DIRECTORY, *arguments)
+        words = ("python3", "/opt/sandbox.py", command, BUNDLE, *arguments)
         return json.loads(self.machine.run(*words, seconds=seconds))
 
     def scrape(self) -> Scrape:
@@ -72,9 +89,8 @@ def pod() -> Pod:
 
 
 @pytest.fixture(scope="module")
-def guest(node_vm: Machine, built: Built, pod: Pod, certificates: Path) -> Iterator[Guest]:
-    """Another pod and node_exporter run, and our pod until its probes say that it is ready."""
-    one = Guest(node_vm)
+def node_with_pods(node_vm: Machine, built: Built, pod: Pod, certificates: Path) -> Iterator[Guest]:
+    """Another pod and node_exporter run, and everything is there for ours."""
     node_vm.put(Path(pods.__file__), "opt/pods.py")
     node_vm.put(Path(sandbox.__file__), "opt/sandbox.py")
     put_pod(node_vm, built, pod, certificates)
@@ -84,18 +100,19 @@ def guest(node_vm: Machine, built: Built, pod: Pod, certificates: Path) -> Itera
     text = "--collector.textfile.directory=/opt/no-text-files"
     node_vm.run("systemd-run", f"--unit={EXPORTER}", "/opt/node_exporter", *flags, text)
     node_vm.run("python3", "/opt/pods.py", "up", BESIDE.name, seconds=SLOWLY_S)
-    try:
-        one.sandbox("network")
-        one.sandbox("up")
-        probes = one.sandbox("probes")
-        log = node_vm.run("cat", f"{DIRECTORY}/log").decode()
-        assert {name: passed for name, (passed, _) in probes.items()} == dict.fromkeys(probes, True), (probes, log)
-        yield one
-    finally:
-        one.sandbox("down")
-        node_vm.run("python3", "/opt/pods.py", "down", BESIDE.name, seconds=SLOWLY_S)
-        node_vm.run("systemctl", "stop", EXPORTER)
-        node_vm.run("rm", "-rf", DIRECTORY, "/opt/node_exporter")
+    one = Guest(node_vm)
+    yield one
+    one.down()
+    node_vm.run("python3", "/opt/pods.py", "down", BESIDE.name, seconds=SLOWLY_S)
+    node_vm.run("systemctl", "stop", EXPORTER)
+    node_vm.run("rm", "-rf", DIRECTORY, "/opt/node_exporter")
+
+
+@pytest.fixture
+def guest(node_with_pods: Guest) -> Guest:
+    """With our pod, ready."""
+    node_with_pods.up()
+    return node_with_pods
 
 
 def put_pod(machine: Machine, built: Built, pod: Pod, certificates: Path) -> None:
@@ -104,7 +121,7 @@ def put_pod(machine: Machine, built: Built, pod: Pod, certificates: Path) -> Non
     place = Place(NAMESPACE, NAME, UID, CONTAINER_ID, cgroup, DIRECTORY, f"{DIRECTORY}/rootfs")
     with tempfile.TemporaryDirectory() as local:
         made = node(certificates)._replace(name="node-vm", unified=True)
-        bundle.write(Path(local), pod, bundle.only_container(pod), built.image("pull"), made, place)
+        bundle.write(Path(local), pod, built.image("pull"), made, place)
         machine.put(Path(local), DIRECTORY.lstrip("/"))
     packed = subprocess.run(["tar", "-C", str(built.rootfs("pull")), "-cf", "-", "."], capture_output=True, check=True)
     machine.run("mkdir", "-p", f"{DIRECTORY}/rootfs")
@@ -157,12 +174,7 @@ def test_it_stays_within_its_limits(guest: Guest, pod: Pod, scrapes: int, capsys
 
 
 def test_sigterm_ends_it_within_its_grace_period(guest: Guest, pod: Pod) -> None:
-    """A second start of the same pod ends by itself, on an emulated processor too."""
-    ended = guest.sandbox("down")
-    try:
-        assert ended["seconds"] is not None, f"it did not end within {pod.grace_s} s"
-        assert ended["log"].splitlines()[-1].endswith("msg=stopped")
-    finally:
-        guest.sandbox("network")
-        guest.sandbox("up")
-        assert guest.sandbox("probes")["startup"][0]
+    """It ends by itself, on an emulated processor too. Whoever needs it afterwards starts it again."""
+    ended = guest.down()
+    assert ended["seconds"] is not None, f"it did not end within {pod.grace_s} s"
+    assert ended["log"].splitlines()[-1].endswith("msg=stopped")

@@ -14,13 +14,14 @@ from typing import Final
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PLACE: Final = REPOSITORY / "requirements"
 SETS: Final[dict[str, tuple[str, ...]]] = {
-    "build": ("--only-build-deps", "--build-deps-for=wheel"),  # what makes our own wheel
-    "pull": (),  # an agent that is scraped or spools
-    "full": ("--extra=aggregator",),  # one that streams, and the aggregator
+    "build": ("--allow-unsafe", "--only-build-deps", "--build-deps-for=wheel"),  # what makes our own wheel
+    # An agent that is scraped or spools. What is "unsafe" to pip-tools is left out: gRPC, and what it alone needs.
+    "pull": ("--unsafe-package=grpcio", "--unsafe-package=typing-extensions"),
+    "full": ("--allow-unsafe", "--extra=aggregator"),  # one that streams, and the aggregator
 }
 # No line of the files may depend on where they were written: no index, no options of the machine's pip.
 OPTIONS: Final = (
-    *("--quiet", "--upgrade", "--strip-extras", "--generate-hashes", "--allow-unsafe", "--no-header", "--no-annotate"),
+    *("--quiet", "--upgrade", "--strip-extras", "--generate-hashes", "--no-header", "--no-annotate"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
 )
 
