@@ -32,6 +32,8 @@ def main() -> int:
         code = subprocess.run([*command, str(REPOSITORY / "pyproject.toml")], cwd=PLACE, check=False).returncode
         if code:
             return code
+        lines = (PLACE / f"{name}.txt").read_text().splitlines(keepends=True)
+        (PLACE / f"{name}.txt").write_text("".join(line for line in lines if line.strip(" #\n") and line[0] != "#"))
     return 0
 
 
