@@ -54,6 +54,8 @@ ENV PATH=/opt/headroom/bin \
     PYTHONDONTWRITEBYTECODE=1
 # nobody: most of /proc and /sys is readable by everyone. Numeric, so that runAsNonRoot can be checked.
 USER 65534:65534
+# What was left out above and is needed all the same shows here, not on a node.
+RUN ["python3", "-c", "import agent.app, agent.push.sink, agent.sources.kubelet.trust, sqlite3, yaml"]
 EXPOSE 9910 9911 9912
 ENTRYPOINT ["headroom"]
 CMD ["agent"]
