@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from agent.wire.ingest_pb2 import AgentMessage, Body, Event, Lane, Lost, Order, Record, Schema, Tick
+from agent.wire.record import deflated
 from tests.aggregator.agent_end import GOODBYE, AgentEnd, Told, hello
 from tests.aggregator.running import Running, start_aggregator
 from tests.unit.wire.batches import FAMILIES, block
@@ -24,7 +25,7 @@ OTHERS = (block(LOAD, {(): 0.75}), block(CPU, {("0", "user"): 1.5}))
 HUGE = 0xFFFFFFFF
 MOST = 2**64 - 1
 UNKNOWN = b"\xc2\x3e\x03abc"  # field 1000, as a later version may have it
-ZEROS = zlib.compress(bytes(64 << 20), 9)
+ZEROS = deflated(bytes(64 << 20))
 BOMBS = 64
 GROWTH_BYTES = 32 << 20
 
@@ -69,7 +70,7 @@ def bomb(declared: int) -> Record:
 def sealed(body: Body, more: bytes = b"") -> Record:
     """A record around any body, with a right checksum."""
     plain = body.SerializeToString() + more
-    return Record(body_bytes=len(plain), body_crc32=zlib.crc32(plain), body=zlib.compress(plain))
+    return Record(body_bytes=len(plain), body_crc32=zlib.crc32(plain), body=deflated(plain))
 
 
 def good() -> Record:
@@ -97,10 +98,10 @@ BAD = {
     "bomb": bomb(1000),
     "bomb of the largest size": bomb(1 << 20),
     "bomb that tells": bomb(64 << 20),
-    "slot sums that overflow": sealed(Body(tick=Tick(int_step=[HUGE, HUGE, HUGE], int_delta=[1, 1, 1]))),
-    "an integer that overflows": sealed(Body(tick=Tick(int_step=[1, 1], int_delta=[2**63 - 1] * 2))),
+    "slot sums that overflow": sealed(Body(tick=Tick(turn_step=[HUGE, HUGE, HUGE], delta=[1, 1, 1]))),
+    "an integer that overflows": sealed(Body(tick=Tick(turn_step=[1, 1], delta=[2**63 - 1] * 2))),
     "order sums that overflow": sealed(Body(tick=Tick(order=Order(step=[2**31 - 1] * 3)))),
-    "a column of 100,000": sealed(Body(tick=Tick(int_step=[1] * 100_000, int_delta=[1] * 100_000))),
+    "a column of 100,000": sealed(Body(tick=Tick(turn_step=[1] * 100_000, delta=[1] * 100_000))),
     "100,000 series": sealed(
         Body(tick=Tick(), more=Schema(symbols=["x"], slot_family=[0] * 100_000, slot_scale=[0] * 100_000))
     ),
@@ -178,9 +179,7 @@ def test_what_a_future_version_adds_is_kept(running: Running, node: str, data: P
         end.send(newer(first)).welcome()
         header, one = told.header(BLOCKS), told.tick(BLOCKS)
         header.header.MergeFromString(UNKNOWN)
-        record = sealed(
-            Body(tick=Tick(keyframe=False, unix_ms=2, boot_ms=20_000, int_step=[1], int_delta=[5])), UNKNOWN
-        )
+        record = sealed(Body(tick=Tick(keyframe=False, unix_ms=2, boot_ms=20_000, turn_step=[1], delta=[5])), UNKNOWN)
         record.sid, record.seq = told.sid, 2
         record.MergeFromString(UNKNOWN)
         two = AgentMessage(record=record)

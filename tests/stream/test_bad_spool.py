@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from agent.push.spool_format import parse_name
 from agent.wire import ingest_pb2 as pb
 from agent.wire.encoder import Encoder
 from agent.wire.frame import MAGIC, frame, read_frame
-from agent.wire.record import pack
+from agent.wire.record import deflated, pack
 from tests.aggregator.running import start_aggregator
 from tests.peers.processes import start_agent
 from tests.stream.both_disks import covers, declared_of, stored_of
@@ -74,7 +73,7 @@ def record(change: Callable[[pb.Record], object]) -> Callable[[Frames], None]:
 
 
 def bomb(said: pb.Record) -> None:
-    said.body_bytes, said.body = 1000, zlib.compress(bytes(32 << 20), 9)
+    said.body_bytes, said.body = 1000, deflated(bytes(32 << 20))
 
 
 def future(frames: Frames) -> None:
