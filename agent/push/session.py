@@ -60,6 +60,7 @@ class Session:
         self._phase = _Phase.WAITING
         self._since_s = now_s  # of the phase, then of the last sign that the aggregator goes on
         self._attempts = 0
+        self._acked_s = now_s  # or begun
         self._welcomed = True  # whether the last stream was
         self._live_window = self._backfill_window = 0
         self._todo: deque[Command] = deque([Connect(now_s)])
@@ -126,6 +127,7 @@ class Session:
         for cursor in self._cursors.values():
             cursor.leave()
         longest_s = min(self._limits.backoff_max_s, self._limits.backoff_s * 2.0**self._attempts)
+        longest_s = min(longest_s, max(self._limits.backoff_s, now_s - self._acked_s))  # an outage is not doubled by it
         self._attempts = min(self._attempts + 1, 32)
         self._todo.append(Connect(now_s + self._random() * longest_s))
 
@@ -157,7 +159,7 @@ class Session:
             cursor = self._cursors.get(state.key)
             if cursor and cursor.listed and cursor.ack(state.committed):
                 self._attempts = 0
-                self._since_s = now_s
+                self._since_s = self._acked_s = now_s
 
     def tick(self, now_s: float) -> None:
         """Every second or so."""

@@ -432,6 +432,20 @@ def test_backoff_grows_with_jitter_and_starts_again_with_an_ack() -> None:
     assert drain(session) == [Connect(101.5)]
 
 
+def test_an_outage_is_at_most_doubled_by_waiting() -> None:
+    """However many tries a short one has room for, the next is not later than the outage is long."""
+    live = held(1, 1)
+    session = Session(0, [live], lambda: 0.999)
+    streaming(session, State(live.key, 0))
+    session.ack(100, [State(live.key, 1)])
+    drain(session)
+    for tenths in range(1005, 1100):
+        session.disconnected(tenths / 10)
+        (again,) = (one for one in drain(session) if isinstance(one, Connect))
+        assert again.not_before_s - tenths / 10 <= max(1.0, tenths / 10 - 100)
+    assert again.not_before_s > 109.9 + 9
+
+
 def test_a_hello_without_an_answer_and_records_without_an_ack() -> None:
     """After 30 and 60 s the stream is given up."""
     live = held(1, 1)
