@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from tests import requirements
 
-DESCRIPTORS = 1000
+DESCRIPTORS = 300
 COMPLETE = os.environ.get("CI") == "true"
 NEEDS = "needs(*names): what the test needs of the machine, by its name in tests/requirements.py"
 

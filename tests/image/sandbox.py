@@ -11,6 +11,7 @@ import ctypes
 import http.client
 import json
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -254,9 +255,9 @@ def _pairs(file: Path) -> Iterator[tuple[str, int]]:
 
 
 def _ended(process: int, seconds: float) -> bool:
-    import select
-
-    return bool(select.select([process], [], [], seconds)[0])
+    poll = select.poll()  # for select itself a descriptor can be too large
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _run(*command: str) -> None:

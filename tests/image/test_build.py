@@ -156,7 +156,7 @@ def test_every_locked_package_has_a_wheel(machine: str) -> None:
 
 @pytest.mark.parametrize("of", lock.SETS)
 def test_the_lock_is_what_pyproject_asks_for(of: str) -> None:
-    """Every requirement has a locked version that it allows; `make lock` writes it anew."""
+    """Every requirement has a locked version that it allows, but for gRPC in `pull`; `make lock` writes it anew."""
     project = tomllib.loads((lock.REPOSITORY / "pyproject.toml").read_text())
     asked = {
         "build": project["build-system"]["requires"],
@@ -164,6 +164,9 @@ def test_the_lock_is_what_pyproject_asks_for(of: str) -> None:
         "full": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["aggregator"],
     }[of]
     for requirement in map(Requirement, asked):
+        if (of, requirement.name) == ("pull", "grpcio"):
+            assert "grpcio" not in locked(of)
+            continue
         assert requirement.specifier.contains(locked(of)[requirement.name.lower()]), requirement
 
 

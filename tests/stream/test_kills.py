@@ -90,15 +90,20 @@ class Pair:
     def finish(self) -> None:
         """One more process, that collects once and delivers all there is."""
         kill(self.agent)
+        before = self.newest()
         self.agent = self._agent(3600.0)
-        until(self.is_delivered, 120)
+        until(lambda: self.newest() > before and self.is_delivered(), 120)
         kill(self.agent)
         look(self.spool, self.spooled)
 
+    def newest(self) -> int:
+        """Session of samples that was begun last."""
+        return max(int(path.name.split("-")[1]) for path in self.spool.glob("*/samples-*"))
+
     def is_delivered(self) -> bool:
+        newest = self.newest()
         look(self.spool, self.spooled)
         have = Counter(record.key for record in self.spooled.values())
-        newest = max(int(path.name.split("-")[1]) for path in self.spool.glob("*/samples-*"))
         if newest not in {key.number for key in have}:
             return False  # its own tick has still to come
         (node,) = self.aggregator.json("/api/v1/nodes")["nodes"]
