@@ -96,19 +96,21 @@ class Lanes:
                 self._handovers.put(flight)
                 return True
         try:
-            threading.Thread(target=self._lane, args=(flight,), name="lane", daemon=True).start()
+            threading.Thread(target=self._lane, name="lane", daemon=True).start()
         except RuntimeError:
             return False
+        self._handovers.put(flight)  # and not to the thread itself, which would keep it as long as it lives
         return True
 
-    def _lane(self, flight: _Flight) -> None:
+    def _lane(self) -> None:
         while True:
+            flight = self._handovers.get()
             self._work(flight)
+            del flight  # and with it the collectors, whose files would stay open for as long as this waits
             with self._lock:
                 if self._idle:
                     return  # one idle lane is enough; this was a spare
                 self._idle += 1
-            flight = self._handovers.get()
 
     def _work(self, flight: _Flight) -> None:
         while True:

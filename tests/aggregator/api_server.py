@@ -163,7 +163,7 @@ class ApiServer(ThreadingHTTPServer):
         self.with_node = True
         self.behaviour: Callable[[Asked], None] | None = None
         self.released = threading.Event()  # ends what hangs
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:

@@ -128,7 +128,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         kubelet = ScriptedKubelet()
         stack.callback(kubelet.stop)
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Cadvisor,), {"page": cadvisor("idle")}))
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
         program_of = peers.path("node_exporter")

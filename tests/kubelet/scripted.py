@@ -122,7 +122,7 @@ class ScriptedKubelet(ThreadingHTTPServer):
         self.port: int = self.server_address[1]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if context else 'http'}://{shown}:{self.port}"
-        self.thread = threading.Thread(target=partial(self.serve_forever, 0.01))
+        self.thread = threading.Thread(target=partial(self.serve_forever, 0.01), daemon=True)
         self.thread.start()
 
     def finish_request(self, request: Any, client_address: Any) -> None:

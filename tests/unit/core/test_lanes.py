@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -159,6 +160,15 @@ def test_a_partial_failure_keeps_the_rest() -> None:
     assert outcome.error is None
     assert [error.path for error in outcome.partial] == ["missing"]
     assert [block.values for block in outcome.blocks] == [(3,)]
+
+
+def test_an_idle_lane_keeps_no_collector_alive() -> None:
+    """Its thread waits for ever, and must not hold the files that a collector has open."""
+    collector = Fake("one", says(VALUE, 1))
+    alive = weakref.ref(collector)
+    Lanes(10.0).run([collector])
+    del collector
+    until(lambda: alive() is None)
 
 
 def test_snapshots_are_shared_while_young() -> None:
