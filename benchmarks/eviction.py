@@ -16,6 +16,11 @@ import time
 from pathlib import Path
 from typing import Final
 
+from agent import collectors
+from agent.app import eviction_watch, host_of
+from agent.config.load import load
+from agent.eviction.watch import Watch
+from agent.settings import AGENT, HOST, LOG
 from benchmarks import containers
 from benchmarks.measured import Measured, free_port
 from benchmarks.node import Row
@@ -23,7 +28,7 @@ from tests.eviction import crossing
 from tests.eviction.crossing import MIB
 from tests.peers.processes import Served, start_agent
 
-SECONDS, ROUNDS, CROSSINGS = 20, 3, 7
+SECONDS, ROUNDS, CROSSINGS, LOOKS = 20, 3, 7, 7
 COST_MAX: Final = 0.2
 LATENESS_MAX_S: Final = 1.1
 SETTLED_S: Final = 3.0
@@ -31,7 +36,7 @@ SETTLED_S: Final = 3.0
 
 def rows() -> list[Row]:
     """Nothing where no cgroups can be made and nothing can be mounted."""
-    return [_cost(), *_lateness()] if containers.possible() else []
+    return [_cost(), _look(), *_lateness()] if containers.possible() else []
 
 
 def _cost() -> Row:
@@ -42,6 +47,24 @@ def _cost() -> Row:
     return Row(
         "eviction watch: share of a core, 250 containers (peer: the goal)", "%", watched - without, COST_MAX, 1.0
     )
+
+
+def _look() -> Row:
+    """What a look costs on a warm processor, beside one after the pause that there is between two."""
+    config = load((*AGENT, *HOST, *LOG, *collectors.settings()), "", {}, {})
+    watch = eviction_watch(config, host_of(config))
+    paused_ms = statistics.median(_look_ms(watch, 1, 1.0) for _ in range(LOOKS))
+    return Row(
+        "a look of the eviction watch, in a loop (peer: after a second)", "ms", _look_ms(watch, 300, 0.0), paused_ms
+    )
+
+
+def _look_ms(watch: Watch, times: int, pause_s: float) -> float:
+    time.sleep(pause_s)
+    before_s = time.process_time()
+    for _ in range(times):
+        watch.look()
+    return (time.process_time() - before_s) / times * 1000
 
 
 def _percent(*flags: str) -> float:
