@@ -23,7 +23,6 @@ from agent.aggregator.writer import Writer
 from agent.config.load import Config
 from agent.errors import ConfigError
 
-RENEW_S: Final = 60.0
 GC_ALLOCATIONS: Final = (
     100_000  # a schema is thousands of tuples: by default it would be looked through while it is made
 )
@@ -61,7 +60,7 @@ class Aggregator:
             asking = self._guards.asking
             reviewer = Reviewer(asking, ReviewTelemetry(told.registry)) if asking else None
             admission = Admission(self._config["cluster"], self._guards.believed, reviewer)
-            service = Service(intake, told, admission, durable.store_id, self._retention_s / 4)
+            service = Service(intake, told, admission, durable.store_id)
             writer = service.writer = Writer(intake, store, told, service.deliver, self._retention_s)
             tokens, tls, paths = self._http
 
@@ -85,9 +84,7 @@ class Aggregator:
         writing = asyncio.create_task(writer.run())
         ending = asyncio.create_task(stopped.wait())
         log.info("serving", version=__version__, url=listener.url, grpc=str(address))
-        while not (writing.done() or ending.done()):
-            await asyncio.wait((writing, ending), timeout=RENEW_S, return_when=asyncio.FIRST_COMPLETED)
-            service.renew()
+        await asyncio.wait((writing, ending), return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         writer.stop()
         await writing  # raises where the writer had a defect: without it nothing is acknowledged any more

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from typing import NamedTuple
 
 from agent.aggregator.commit import Ack, State, Welcome
@@ -25,7 +24,6 @@ class OpenStream:
     def __init__(self, number: int) -> None:
         self.number = number
         self.node = ""
-        self.begun_s = time.monotonic()
         self.goodbye = False
         self.end: End | None = None
         self.wake = asyncio.Event()

@@ -51,12 +51,11 @@ OPTIONS: Final = (
 class Service:
     """``start``, then ``stop``. Everything runs in one loop, but for the store's thread."""
 
-    def __init__(self, intake: Intake, told: Telemetry, admission: Admission, store_id: bytes, age_s: float) -> None:
+    def __init__(self, intake: Intake, told: Telemetry, admission: Admission, store_id: bytes) -> None:
         self._intake = intake
         self._told = told
         self._admission = admission
         self._store_id = store_id
-        self._age_s = age_s
         self._said_s = -DENIED_SAID_S
         self._streams: dict[int, OpenStream] = {}
         self._numbers = 0
@@ -198,13 +197,6 @@ class Service:
             stream.finish(End("RESOURCE_EXHAUSTED", "crowded", "too many streams"))
         elif len(ungreeted) >= UNGREETED_MAX:
             ungreeted[0].finish(End("RESOURCE_EXHAUSTED", "crowded", "too many streams without a Hello"))
-
-    def renew(self) -> None:
-        """Streams of great age greet again: a spool that nobody lists for so long as the retention is forgotten."""
-        oldest_s = time.monotonic() - self._age_s
-        for stream in self._streams.values():
-            if stream.begun_s < oldest_s:
-                stream.finish(End("OK", "age"))
 
 
 def _tls(files: Files, client_ca: bool) -> grpc.ServerCredentials:

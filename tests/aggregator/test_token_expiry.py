@@ -44,7 +44,7 @@ async def serve(data: Path, steps: Any) -> float:
     store = Store(str(data), 86400.0)
     intake = Intake(store.load(time.time()))
     told = Telemetry(intake.views, store.size_bytes)
-    service = Service(intake, told, Briefly("prod", False, None), bytes(16), 3600.0)
+    service = Service(intake, told, Briefly("prod", False, None), bytes(16))
     writer = service.writer = Writer(intake, store, told, service.deliver, 86400.0)
     address = await service.start(Address("127.0.0.1", 0), Guards(None, False, False, None))
     writing = asyncio.create_task(writer.run())
