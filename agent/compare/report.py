@@ -98,7 +98,7 @@ def _outage(measured: Measured, cut_s: tuple[float, float]) -> str:
     again = ", ".join(f"{_last(live_again_s(measured, one))} by {one}" for one in TRANSPORTS)
     return (
         f"For {cut_s[1] - cut_s[0]:.1f} s every connection was cut, and none was made. So long after that the last node"
-        f" was live again: {again}. (Push waits before it tries again: at random, and longer each time.)"
+        f" was live again: {again}. (Push waits at random before it tries again, at most as long as it was cut.)"
     )
 
 
